@@ -1,0 +1,171 @@
+#pragma once
+
+#include "eckart/backend/blas_info.hpp"
+#include "eckart/backend/concept.hpp"
+
+#include <algorithm>
+#include <complex>
+#include <cstdint>
+#include <limits>
+#include <new>
+#include <type_traits>
+
+// xblas_config.hpp must come before cxxblas: it says that there is a CBLAS. Without it the gateway
+// falls back to plain loops without a word.
+#include <xtensor-blas/xblas_config.hpp>
+//
+#include <xflens/cxxblas/cxxblas.cxx>
+
+#ifndef CXXBLAS_DRIVERS_CBLAS_H
+#error "xtensor-blas was included without HAVE_CBLAS: products would silently run as plain loops"
+#endif
+
+#include <lapacke.h>
+
+namespace eckart {
+inline namespace v0 {
+
+/// Drivers of the singular value decomposition.
+enum class svd_method {
+  divide_and_conquer,  ///< LAPACK gesdd: several times faster
+  qr_iteration         ///< LAPACK gesvd: small singular values to higher relative accuracy
+};
+
+/// Size as a BLAS integer. Throws shape_error where it does not fit.
+inline auto to_blas_int(index_t n) -> int {
+  if (n < 0 || n > std::numeric_limits<int>::max()) {
+    throw shape_error(message("BLAS counts with 32 bits: ", n, " does not fit"));
+  }
+  return static_cast<int>(n);
+}
+
+/// OpenBLAS and LAPACKE, the default backend. Stateless.
+struct openblas {
+  using memory = host_memory;
+
+  /// c = alpha p(a) q(b) + beta c; one row or one column goes to gemv. 2 m n k FLOPs.
+  template <real T>
+  void gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
+            matrix_view<T> c) const {
+    auto const k = check_product(p, q, a, b, c);
+    if (c.rows == 0 || c.cols == 0) {
+      return;
+    }
+    detail::ready_blas();
+    if (c.rows == 1) {
+      auto const step = p == op::none ? index_t{1} : a.ld;
+      gemv(q == op::none ? op::transpose : op::none, alpha, b, a.data, step, beta, c.data, 1);
+    } else if (c.cols == 1) {
+      auto const step = q == op::none ? b.ld : index_t{1};
+      gemv(p, alpha, a, b.data, step, beta, c.data, c.ld);
+    } else {
+      cxxblas::gemm<int>(cxxblas::RowMajor, transposed(p), transposed(q), to_blas_int(c.rows),
+                         to_blas_int(c.cols), to_blas_int(k), alpha, a.data, leading(a), b.data,
+                         leading(b), beta, c.data, leading(c));
+    }
+  }
+
+  /// c(i, j) *= d[j].
+  template <real T>
+  void scale_columns(std::span<T const> d, matrix_view<T> c) const {
+    check_scale_columns(d, c);
+    for (index_t i = 0; i < c.rows; ++i) {
+      auto* row = c.data + i * c.ld;
+      for (index_t j = 0; j < c.cols; ++j) {
+        row[j] *= d[static_cast<std::size_t>(j)];
+      }
+    }
+  }
+
+  /// Elements of T that `svd` needs as scratch for an m x n matrix, integers included.
+  template <real T>
+  auto svd_worksize(svd_method method, shape2 a) const -> index_t {
+    T query = 0;
+    auto const none = matrix_view<T>{};
+    lapack_int no_integers = 0;
+    call_svd(method, a, none.data, a.cols, none.data, none.data,
+             std::max<index_t>(1, rank_bound(a)), none.data, a.cols, &query, -1, &no_integers);
+    return static_cast<index_t>(query) + 1 + integer_elements<T>(a);
+  }
+
+  /// Thin SVD a = u diag(s) vt, k = min(m, n): u (m, k), s (k), vt (k, n). Overwrites a. Answers
+  /// LAPACK's info. LAPACK reads a row-major matrix as its transpose, so that u and vt change
+  /// places and nothing is copied.
+  template <real T>
+  auto svd(svd_method method, matrix_view<T> a, std::span<T> s, matrix_view<T> u, matrix_view<T> vt,
+           std::span<T> work) const -> int {
+    detail::ready_blas();
+    auto const integers = static_cast<std::size_t>(integer_elements<T>(a.shape()));
+    auto* const integer_work = ::new (static_cast<void*>(work.data()))
+        lapack_int[integers * sizeof(T) / sizeof(lapack_int)];
+    auto const rest = work.subspan(integers);
+    return call_svd(method, a.shape(), a.data, a.ld, s.data(), u.data, u.ld, vt.data, vt.ld,
+                    rest.data(), to_blas_int(static_cast<index_t>(rest.size())), integer_work);
+  }
+
+ private:
+  static auto transposed(op p) -> cxxblas::Transpose {
+    return p == op::none ? cxxblas::NoTrans : cxxblas::Trans;
+  }
+
+  template <class T>
+  static auto leading(matrix_view<T> v) -> int {
+    return to_blas_int(std::max<index_t>(1, v.ld));
+  }
+
+  // y = alpha p(a) x + beta y, elements of x and y at the given distances.
+  template <real T>
+  static void gemv(op p, T alpha, matrix_view<T const> a, T const* x, index_t step_x, T beta, T* y,
+                   index_t step_y) {
+    if (beta == T{0}) {  // y may hold NaN, which 0 * y would keep
+      auto const length = shape_of(p, a.shape()).rows;
+      for (index_t i = 0; i < length; ++i) {
+        y[i * step_y] = T{0};
+      }
+      beta = T{1};
+    }
+    cxxblas::gemv<int>(cxxblas::RowMajor, transposed(p), to_blas_int(a.rows), to_blas_int(a.cols),
+                       alpha, a.data, leading(a), x, to_blas_int(std::max<index_t>(1, step_x)),
+                       beta, y, to_blas_int(std::max<index_t>(1, step_y)));
+  }
+
+  static auto rank_bound(shape2 a) -> index_t { return std::min(a.rows, a.cols); }
+
+  // gesdd wants 8 min(m, n) integers: the elements of T that hold them.
+  template <real T>
+  static auto integer_elements(shape2 a) -> index_t {
+    auto const bytes = 8 * rank_bound(a) * static_cast<index_t>(sizeof(lapack_int));
+    auto const size = static_cast<index_t>(sizeof(T));
+    return (bytes + size - 1) / size;
+  }
+
+  template <real T>
+  static auto call_svd(svd_method method, shape2 a, T* data, index_t ld, T* s, T* u, index_t ldu,
+                       T* vt, index_t ldvt, T* work, int work_size, lapack_int* integers) -> int {
+    auto const m = to_blas_int(a.cols);  // LAPACK's matrix is the transpose
+    auto const n = to_blas_int(a.rows);
+    auto const lda = to_blas_int(ld);
+    auto const ld_left = to_blas_int(ldvt);
+    auto const ld_right = to_blas_int(ldu);
+    constexpr int columns = LAPACK_COL_MAJOR;
+    if (method == svd_method::divide_and_conquer) {
+      if constexpr (std::same_as<T, float>) {
+        return LAPACKE_sgesdd_work(columns, 'S', m, n, data, lda, s, vt, ld_left, u, ld_right, work,
+                                   work_size, integers);
+      } else {
+        return LAPACKE_dgesdd_work(columns, 'S', m, n, data, lda, s, vt, ld_left, u, ld_right, work,
+                                   work_size, integers);
+      }
+    }
+    if constexpr (std::same_as<T, float>) {
+      return LAPACKE_sgesvd_work(columns, 'S', 'S', m, n, data, lda, s, vt, ld_left, u, ld_right,
+                                 work, work_size);
+    } else {
+      return LAPACKE_dgesvd_work(columns, 'S', 'S', m, n, data, lda, s, vt, ld_left, u, ld_right,
+                                 work, work_size);
+    }
+  }
+};
+
+}  // namespace v0
+}  // namespace eckart

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "eckart/core/workspace.hpp"
+#include "eckart/factor/low_rank.hpp"
+
+/// y = x W^T through the factors, from the narrow side out: with x (rows, n) and W (m, n) of rank
+/// k the intermediate results are (rows, k).
+namespace eckart {
+inline namespace v0 {
+
+/// Elements of workspace that apply_work takes for `rows` rows of x.
+template <real T, class Form>
+auto apply_worksize(low_rank<T, Form> const& w, index_t rows) -> std::size_t {
+  auto const once = workspace<T>::footprint(rows, w.rank());
+  return std::same_as<Form, full_core> ? 2 * once : once;
+}
+
+/// y = x (L R)^T + beta y: x R^T is (rows, k). 2 k (m+n) FLOPs a row.
+template <real T, blas_backend<T> B = openblas>
+void apply_work(std::type_identity_t<matrix_view<T const>> x, low_rank<T, two_factor> const& w,
+                matrix_view<T> y, workspace<T>& scratch, B const& backend = {}, T beta = 0) {
+  auto const frame = scratch.frame();
+  auto const inner = scratch.take_matrix(x.rows, w.rank());
+  backend.gemm(op::none, op::transpose, T{1}, x, w.right(), T{0}, inner);
+  backend.gemm(op::none, op::transpose, T{1}, matrix_view<T const>(inner), w.left(), beta, y);
+}
+
+/// y = x (U diag(s) Vt)^T + beta y. 2 k (m+n) + k FLOPs a row.
+template <real T, blas_backend<T> B = openblas>
+void apply_work(std::type_identity_t<matrix_view<T const>> x, low_rank<T, diagonal_core> const& w,
+                matrix_view<T> y, workspace<T>& scratch, B const& backend = {}, T beta = 0) {
+  auto const frame = scratch.frame();
+  auto const inner = scratch.take_matrix(x.rows, w.rank());
+  backend.gemm(op::none, op::transpose, T{1}, x, w.vt(), T{0}, inner);
+  backend.scale_columns(w.s(), inner);
+  backend.gemm(op::none, op::transpose, T{1}, matrix_view<T const>(inner), w.u(), beta, y);
+}
+
+/// y = x (U S Vt)^T + beta y: the thesis's three products. 2 k (m+k+n) FLOPs a row.
+template <real T, blas_backend<T> B = openblas>
+void apply_work(std::type_identity_t<matrix_view<T const>> x, low_rank<T, full_core> const& w,
+                matrix_view<T> y, workspace<T>& scratch, B const& backend = {}, T beta = 0) {
+  auto const frame = scratch.frame();
+  auto const first = scratch.take_matrix(x.rows, w.rank());
+  auto const second = scratch.take_matrix(x.rows, w.rank());
+  backend.gemm(op::none, op::transpose, T{1}, x, w.vt(), T{0}, first);
+  backend.gemm(op::none, op::transpose, T{1}, matrix_view<T const>(first), w.core(), T{0}, second);
+  backend.gemm(op::none, op::transpose, T{1}, matrix_view<T const>(second), w.u(), beta, y);
+}
+
+/// `apply(x, w)`: x W^T as a new (rows, m) matrix. Throws shape_error. An object and not a function
+/// because std::apply would win every unqualified call by argument-dependent lookup.
+struct apply_function {
+  template <dense_matrix X, class Form, blas_backend<value_t<X>> B = openblas>
+  auto operator()(X const& x, low_rank<value_t<X>, Form> const& w, B const& backend = {}) const
+      -> matrix<value_t<X>> {
+    using T = value_t<X>;
+    auto const input = as_view(x);
+    auto y = make_matrix<T>({input.rows, w.shape().rows});
+    workspace<T> scratch(apply_worksize(w, input.rows));
+    apply_work(input, w, as_view(y), scratch, backend);
+    return y;
+  }
+};
+inline constexpr apply_function apply{};
+
+}  // namespace v0
+}  // namespace eckart

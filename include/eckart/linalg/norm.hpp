@@ -1,0 +1,101 @@
+#pragma once
+
+#include "eckart/core/view.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace eckart {
+inline namespace v0 {
+
+/// max |a(i, j)|, NaN if an entry is NaN, 0 for an empty matrix.
+template <class T>
+auto max_abs(matrix_view<T> a) -> double {
+  double largest = 0;
+  for (index_t i = 0; i < a.rows; ++i) {
+    for (auto const x : a.row(i)) {
+      auto const size = std::abs(static_cast<double>(x));
+      if (std::isnan(size)) {
+        return size;
+      }
+      largest = std::max(largest, size);
+    }
+  }
+  return largest;
+}
+
+/// sqrt(sum x²) without overflow or underflow of the squares; in double.
+template <class Range>
+auto euclidean_norm(Range const& values) -> double {
+  double largest = 0;
+  for (auto const x : values) {
+    largest = std::max(largest, std::abs(static_cast<double>(x)));
+  }
+  if (largest == 0 || !std::isfinite(largest)) {
+    return largest;
+  }
+  double sum = 0;
+  for (auto const x : values) {
+    auto const scaled = static_cast<double>(x) / largest;
+    sum += scaled * scaled;
+  }
+  return largest * std::sqrt(sum);
+}
+
+/// Frobenius norm sqrt(sum a(i, j)²) without overflow or underflow of the squares; in double.
+template <class T>
+auto frobenius_norm(matrix_view<T> a) -> double {
+  auto const largest = max_abs(a);
+  if (largest == 0 || !std::isfinite(largest)) {
+    return largest;
+  }
+  double sum = 0;
+  for (index_t i = 0; i < a.rows; ++i) {
+    for (auto const x : a.row(i)) {
+      auto const scaled = static_cast<double>(x) / largest;
+      sum += scaled * scaled;
+    }
+  }
+  return largest * std::sqrt(sum);
+}
+
+template <dense_matrix A>
+auto max_abs(A const& a) -> double {
+  return max_abs(as_view(a));
+}
+
+template <dense_matrix A>
+auto frobenius_norm(A const& a) -> double {
+  return frobenius_norm(as_view(a));
+}
+
+/// Position of an entry.
+struct position {
+  index_t row = 0;
+  index_t col = 0;
+};
+
+/// The first entry that is NaN or infinite, row by row.
+template <class T>
+auto find_non_finite(matrix_view<T> a) -> std::optional<position> {
+  for (index_t i = 0; i < a.rows; ++i) {
+    // x - x is 0 for a finite x and NaN otherwise: one sum without a branch finds the row.
+    std::remove_const_t<T> sum = 0;
+    for (auto const x : a.row(i)) {
+      sum += x - x;
+    }
+    if (sum == 0) {
+      continue;
+    }
+    for (index_t j = 0; j < a.cols; ++j) {
+      if (!std::isfinite(a(i, j))) {
+        return position{i, j};
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace v0
+}  // namespace eckart

@@ -1,0 +1,163 @@
+#pragma once
+
+#include "eckart/backend/openblas.hpp"
+#include "eckart/core/workspace.hpp"
+#include "eckart/linalg/norm.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <span>
+#include <type_traits>
+
+namespace eckart {
+inline namespace v0 {
+
+/// A backend that can factor: `svd(method, a, s, u, vt, work)` answers LAPACK's info.
+template <class B, class T>
+concept lapack_backend = requires(B const& backend, svd_method method, matrix_view<T> a,
+                                  std::span<T> s) {
+  { backend.svd(method, a, s, a, a, s) } -> std::same_as<int>;
+  { backend.template svd_worksize<T>(method, a.shape()) } -> std::same_as<index_t>;
+};
+
+struct svd_options {
+  svd_method method = svd_method::divide_and_conquer;
+  bool check_finite = true;  ///< refuse NaN and infinity before LAPACK sees them
+};
+
+/// Thin singular value decomposition a = u diag(s) vt of an m x n matrix, k = min(m, n).
+template <real T>
+struct svd_result {
+  matrix<T> u;   ///< (m, k), orthonormal columns
+  vector<T> s;   ///< (k), falling, not negative
+  matrix<T> vt;  ///< (k, n), orthonormal rows
+};
+
+namespace detail {
+
+template <real T>
+void transpose(std::type_identity_t<matrix_view<T const>> from, matrix_view<T> to) {
+  constexpr index_t tile = 32;  // both tiles stay in the first-level cache
+  for (index_t top = 0; top < from.rows; top += tile) {
+    for (index_t left = 0; left < from.cols; left += tile) {
+      for (index_t i = top; i < std::min(top + tile, from.rows); ++i) {
+        for (index_t j = left; j < std::min(left + tile, from.cols); ++j) {
+          to(j, i) = from(i, j);
+        }
+      }
+    }
+  }
+}
+
+/// Makes the entry of largest magnitude in each left vector positive (the first one, if several
+/// are equal), so that the decomposition does not depend on LAPACK's choice of signs.
+template <real T>
+void fix_signs(matrix_view<T> u, matrix_view<T> vt) {
+  for (index_t j = 0; j < u.cols; ++j) {
+    T extreme = 0;
+    for (index_t i = 0; i < u.rows; ++i) {
+      if (std::abs(u(i, j)) > std::abs(extreme)) {
+        extreme = u(i, j);
+      }
+    }
+    if (extreme < 0) {
+      for (index_t i = 0; i < u.rows; ++i) {
+        u(i, j) = -u(i, j);
+      }
+      std::ranges::transform(vt.row(j), vt.row(j).begin(), [](T x) { return -x; });
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Elements of workspace that svd_work takes for a matrix of this shape.
+template <real T, lapack_backend<T> B = openblas>
+auto svd_worksize(shape2 a, B const& backend = {}) -> std::size_t {
+  auto const small = std::min(a.rows, a.cols);
+  auto const wide = shape2{small, std::max(a.rows, a.cols)};
+  auto const driver =
+      std::max(backend.template svd_worksize<T>(svd_method::divide_and_conquer, wide),
+               backend.template svd_worksize<T>(svd_method::qr_iteration, wide));
+  using scratch = workspace<T>;
+  auto const factors =
+      a.rows > a.cols ? scratch::footprint(wide.rows, small) + scratch::footprint(small, wide.cols)
+                      : 0;
+  return scratch::footprint(wide.rows, wide.cols) + factors +
+         scratch::footprint(static_cast<std::size_t>(driver));
+}
+
+/// Thin SVD into u (m, k), s (k), vt (k, n) without allocating; a stays as it is. A tall matrix
+/// is factored as its transpose, which LAPACK does up to twice as fast; the others need no
+/// transposition at all. If gesdd does not converge, gesvd tries again. Cost: about 4 m n k + 22 k³
+/// FLOPs (Golub and Van Loan, Matrix Computations, 4th ed., section 8.6). Throws shape_error, and
+/// numerical_error for non-finite input or if no driver converges.
+template <real T, lapack_backend<T> B = openblas>
+void svd_work(std::type_identity_t<matrix_view<T const>> a, std::span<T> s, matrix_view<T> u,
+              matrix_view<T> vt, workspace<T>& scratch, svd_options options = {},
+              B const& backend = {}) {
+  auto const k = std::min(a.rows, a.cols);
+  if (k == 0) {
+    throw shape_error(message("svd: a ", a.shape(), " matrix has no singular values"));
+  }
+  if (static_cast<index_t>(s.size()) != k || u.shape() != shape2{a.rows, k} ||
+      vt.shape() != shape2{k, a.cols}) {
+    throw shape_error(message("svd: outputs (", u.shape(), "), ", s.size(), ", (", vt.shape(),
+                              ") do not fit a ", a.shape(), " matrix"));
+  }
+  if (options.check_finite) {
+    if (auto const bad = find_non_finite(a)) {
+      throw numerical_error(message("svd: element (", bad->row, ", ", bad->col, ") of the ",
+                                    a.shape(), " matrix is ", a(bad->row, bad->col)),
+                            0);
+    }
+  }
+  auto const frame = scratch.frame();
+  bool const tall = a.rows > a.cols;
+  auto const copy_of_a =
+      tall ? scratch.take_matrix(a.cols, a.rows) : scratch.take_matrix(a.rows, a.cols);
+  auto const left = tall ? scratch.take_matrix(a.cols, k) : u;
+  auto const right = tall ? scratch.take_matrix(k, a.rows) : vt;
+  auto const run = [&](svd_method method) {
+    if (tall) {
+      detail::transpose(a, copy_of_a);
+    } else {
+      copy(a, copy_of_a);
+    }
+    auto const inner = scratch.frame();
+    auto const work =
+        scratch.take_span(backend.template svd_worksize<T>(method, copy_of_a.shape()));
+    return backend.svd(method, copy_of_a, s, left, right, work);
+  };
+  auto info = run(options.method);
+  if (info > 0 && options.method == svd_method::divide_and_conquer) {
+    info = run(svd_method::qr_iteration);
+  }
+  if (info != 0) {
+    throw numerical_error(
+        message("svd: LAPACK gave up on the ", a.shape(), " matrix with info ", info), info);
+  }
+  if (tall) {
+    detail::transpose(right, u);
+    detail::transpose(left, vt);
+  }
+  detail::fix_signs(u, vt);
+}
+
+/// Thin SVD of a dense row-major matrix. See svd_work for method, cost and errors.
+template <dense_matrix A, lapack_backend<value_t<A>> B = openblas>
+auto svd(A const& a, svd_options options = {}, B const& backend = {}) -> svd_result<value_t<A>> {
+  using T = value_t<A>;
+  auto const input = as_view(a);
+  auto const k = std::min(input.rows, input.cols);
+  svd_result<T> result{make_matrix<T>({input.rows, k}), make_vector<T>(k),
+                       make_matrix<T>({k, input.cols})};
+  workspace<T> scratch;
+  svd_work(input, as_span(result.s), as_view(result.u), as_view(result.vt), scratch, options,
+           backend);
+  return result;
+}
+
+}  // namespace v0
+}  // namespace eckart
