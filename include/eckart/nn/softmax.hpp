@@ -1,0 +1,42 @@
+#pragma once
+
+#include "eckart/core/view.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+namespace eckart {
+inline namespace v0 {
+
+/// x_i <- exp(x_i - max x) / sum_j exp(x_j - max x), in place; x must not be empty.
+template <real T>
+void softmax(std::span<T> x) {
+  auto const largest = *std::ranges::max_element(x);
+  T sum = 0;
+  for (auto& value : x) {
+    value = std::exp(value - largest);
+    sum += value;
+  }
+  auto const scale = T{1} / sum;
+  for (auto& value : x) {
+    value *= scale;
+  }
+}
+
+/// log sum_j exp(x_j), shifted by the largest entry and summed in double; x must not be empty.
+template <real T>
+auto log_sum_exp(std::span<T const> x) -> double {
+  auto const largest = static_cast<double>(*std::ranges::max_element(x));
+  if (!std::isfinite(largest)) {
+    return largest;
+  }
+  double sum = 0;
+  for (auto const value : x) {
+    sum += static_cast<double>(std::exp(value - static_cast<T>(largest)));
+  }
+  return largest + std::log(sum);
+}
+
+}  // namespace v0
+}  // namespace eckart
