@@ -1,0 +1,9 @@
+#pragma once
+
+/// Reading and writing tensors: safetensors_reader (one file), safetensors_archive (a file or the
+/// shards of a directory), safetensors_writer.
+#include "eckart/io/dtype.hpp"
+#include "eckart/io/safetensors_archive.hpp"
+#include "eckart/io/safetensors_format.hpp"
+#include "eckart/io/safetensors_reader.hpp"
+#include "eckart/io/safetensors_writer.hpp"
