@@ -4,6 +4,7 @@
 #include "eckart/backend/concept.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <complex>
 #include <cstdint>
 #include <limits>
@@ -85,7 +86,9 @@ struct openblas {
     lapack_int no_integers = 0;
     call_svd(method, a, none.data, a.cols, none.data, none.data,
              std::max<index_t>(1, rank_bound(a)), none.data, a.cols, &query, -1, &no_integers);
-    return static_cast<index_t>(query) + 1 + integer_elements<T>(a);
+    // LAPACK before 3.10.1 rounds large sizes to the nearest float, perhaps below what it needs.
+    auto const enough = std::nextafter(query, std::numeric_limits<T>::max());
+    return static_cast<index_t>(enough) + 1 + integer_elements<T>(a);
   }
 
   /// Thin SVD a = u diag(s) vt, k = min(m, n): u (m, k), s (k), vt (k, n). Overwrites a. Answers
@@ -117,16 +120,22 @@ struct openblas {
   template <real T>
   static void gemv(op p, T alpha, matrix_view<T const> a, T const* x, index_t step_x, T beta, T* y,
                    index_t step_y) {
-    if (beta == T{0}) {  // y may hold NaN, which 0 * y would keep
-      auto const length = shape_of(p, a.shape()).rows;
+    // All sizes are converted, and perhaps refused, before anything is written.
+    auto const rows = to_blas_int(a.rows);
+    auto const cols = to_blas_int(a.cols);
+    auto const lda = leading(a);
+    auto const distance_x = to_blas_int(std::max<index_t>(1, step_x));
+    auto const distance_y = to_blas_int(std::max<index_t>(1, step_y));
+    auto const [length, inner] = shape_of(p, a.shape());
+    // y may hold NaN, which 0 * y would keep, and gemv forgets beta where there is nothing to add.
+    if (beta == T{0} || inner == 0) {
       for (index_t i = 0; i < length; ++i) {
-        y[i * step_y] = T{0};
+        y[i * step_y] = beta == T{0} ? T{0} : beta * y[i * step_y];
       }
       beta = T{1};
     }
-    cxxblas::gemv<int>(cxxblas::RowMajor, transposed(p), to_blas_int(a.rows), to_blas_int(a.cols),
-                       alpha, a.data, leading(a), x, to_blas_int(std::max<index_t>(1, step_x)),
-                       beta, y, to_blas_int(std::max<index_t>(1, step_y)));
+    cxxblas::gemv<int>(cxxblas::RowMajor, transposed(p), rows, cols, alpha, a.data, lda, x,
+                       distance_x, beta, y, distance_y);
   }
 
   static auto rank_bound(shape2 a) -> index_t { return std::min(a.rows, a.cols); }

@@ -9,7 +9,6 @@ inline namespace v0 {
 
 /// Sizes and positions. BLAS's own 32-bit integer appears only inside backend/.
 using index_t = std::int64_t;
-using index = index_t;
 
 /// The scalars that every algorithm is compiled and tested for.
 template <class T>

@@ -55,8 +55,9 @@ struct matrix_view {
 
   /// The height x width sub-matrix whose first element is (top, left). O(1).
   auto block(index_t top, index_t left, index_t height, index_t width) const -> matrix_view {
-    if (top < 0 || left < 0 || height < 0 || width < 0 || top + height > rows ||
-        left + width > cols) {
+    // A difference, not top + height, which may not fit an index.
+    if (top < 0 || left < 0 || height < 0 || width < 0 || top > rows - height ||
+        left > cols - width) {
       throw shape_error(message("block: ", height, " x ", width, " at (", top, ", ", left,
                                 ") leaves a ", shape(), " matrix"));
     }

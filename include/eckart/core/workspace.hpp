@@ -5,6 +5,8 @@
 #include "eckart/core/view.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -41,10 +43,14 @@ class workspace {
 
   [[nodiscard]] auto frame() -> frame_guard { return frame_guard(*this); }
 
-  /// n uninitialized elements, aligned to a cache line, valid until the open frame ends.
+  /// n uninitialized elements, aligned to a cache line, valid until the open frame ends. Throws
+  /// error outside of a frame and std::bad_alloc.
   auto take(std::size_t n) -> std::span<T> {
     if (depth_ == 0) {
       throw error("workspace: taken outside of a frame, nothing would give it back");
+    }
+    if (n > std::numeric_limits<std::size_t>::max() / sizeof(T) - alignment) {
+      throw std::bad_array_new_length();
     }
     n = footprint(n);
     if (chunks_.empty()) {
@@ -64,17 +70,25 @@ class workspace {
 
   /// n uninitialized elements of which exactly n are seen.
   auto take_span(index_t n) -> std::span<T> {
+    if (n < 0) {
+      throw shape_error(message("workspace: take_span of ", n, " elements"));
+    }
     return take(static_cast<std::size_t>(n)).first(static_cast<std::size_t>(n));
   }
 
   /// Uninitialized rows x cols matrix.
   auto take_matrix(index_t rows, index_t cols) -> matrix_view<T> {
+    if (rows < 0 || cols < 0) {
+      throw shape_error(message("workspace: take_matrix of ", rows, " x ", cols));
+    }
     return {take(static_cast<std::size_t>(rows * cols)).data(), rows, cols};
   }
 
-  /// Makes sure that `elements` (a sum of footprints) can be taken without allocating.
+  /// Makes sure that `elements` (a sum of footprints) can be taken without allocating. Does nothing
+  /// inside a frame, where memory must not move.
   void reserve(std::size_t elements) {
-    if (depth_ == 0 && capacity() < elements) {
+    if (depth_ == 0 && (chunks_.size() > 1 || capacity() < elements)) {
+      elements = std::max(elements, capacity());
       chunks_.clear();
       current_ = used_ = 0;
       grow(elements);
@@ -117,7 +131,7 @@ class workspace {
   // Opens a frame and answers the chunk it starts in. The first one merges what has grown.
   auto enter() -> std::size_t {
     if (depth_ == 0 && chunks_.size() > 1) {
-      reserve(capacity() + 1);
+      reserve(0);
     }
     ++depth_;
     return current_;

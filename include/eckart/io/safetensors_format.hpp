@@ -31,13 +31,13 @@ inline namespace v0 {
 /// One tensor of a file.
 struct tensor_info {
   dtype type = dtype::f32;
-  std::vector<index> shape;  ///< empty for a scalar
-  std::uint64_t begin = 0;   ///< its first byte in the file
-  std::uint64_t end = 0;     ///< one past its last byte in the file
+  std::vector<index_t> shape;  ///< empty for a scalar
+  std::uint64_t begin = 0;     ///< its first byte in the file
+  std::uint64_t end = 0;       ///< one past its last byte in the file
 
   /// Number of elements: the product of the shape.
-  auto elements() const -> index {
-    index count = 1;
+  auto elements() const -> index_t {
+    index_t count = 1;
     for (auto const extent : shape) {
       count *= extent;
     }
@@ -57,7 +57,7 @@ inline constexpr std::uint64_t safetensors_header_limit = 100'000'000;
 namespace detail {
 
 // "[3, 4]"
-inline auto shape_text(std::vector<index> const& shape) -> std::string {
+inline auto shape_text(std::vector<index_t> const& shape) -> std::string {
   std::string text = "[";
   for (auto const extent : shape) {
     text += text.size() > 1 ? ", " : "";
@@ -184,18 +184,18 @@ class safetensors_parser {
     return *type;
   }
 
-  auto read_shape(nlohmann::json const& value) const -> std::vector<index> {
+  auto read_shape(nlohmann::json const& value) const -> std::vector<index_t> {
     if (!value.is_array()) {
       fault("shape: expected array, got ", describe_json(value));
     }
-    std::vector<index> shape;
+    std::vector<index_t> shape;
     shape.reserve(value.size());
     for (auto const& extent : value) {
-      if (!extent.is_number_unsigned() || !std::in_range<index>(extent.get<std::uint64_t>())) {
+      if (!extent.is_number_unsigned() || !std::in_range<index_t>(extent.get<std::uint64_t>())) {
         fault("shape[", shape.size(), "]: expected non-negative 64-bit integer, got ",
               describe_json(extent));
       }
-      shape.push_back(extent.get<index>());
+      shape.push_back(extent.get<index_t>());
     }
     return shape;
   }

@@ -69,7 +69,7 @@ class safetensors_reader {
   template <real T>
   void read(std::string_view name, std::span<T> out) const {
     auto const& tensor = info(name);
-    if (tensor.elements() != static_cast<index>(out.size())) {
+    if (tensor.elements() != static_cast<index_t>(out.size())) {
       refuse(name, tensor, message(out.size(), " elements were asked for"));
     }
     check_convertible(name, tensor);

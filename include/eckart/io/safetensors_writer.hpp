@@ -76,7 +76,7 @@ class safetensors_writer {
 
   /// Adds a tensor of any type and shape from its stored bytes, which are written as they are.
   /// Throws shape_error if their number does not match, and as above.
-  void add_stored(std::string name, dtype type, std::vector<index> shape,
+  void add_stored(std::string name, dtype type, std::vector<index_t> shape,
                   std::span<std::byte const> bytes) {
     if (!holds(bytes.size(), type, shape)) {
       throw shape_error(message("safetensors_writer: tensor ", detail::json_quoted(name), ": ",
@@ -117,14 +117,14 @@ class safetensors_writer {
  private:
   struct entry {
     dtype stored;
-    std::vector<index> shape;
+    std::vector<index_t> shape;
     std::uint64_t bytes;  // in the file
     std::variant<std::span<std::byte const>, matrix_view<float const>, matrix_view<double const>>
         source;
   };
   using named_entry = std::pair<std::string const, entry>;
 
-  static auto holds(std::uint64_t bytes, dtype type, std::vector<index> const& shape) -> bool {
+  static auto holds(std::uint64_t bytes, dtype type, std::vector<index_t> const& shape) -> bool {
     auto expected = static_cast<std::uint64_t>(dtype_size(type));
     for (auto const extent : shape) {
       auto const factor = static_cast<std::uint64_t>(extent);
@@ -148,12 +148,12 @@ class safetensors_writer {
 
   template <class T>
   void add_vector(std::string name, std::span<T const> values, dtype stored) {
-    auto const size = static_cast<index>(values.size());
+    auto const size = static_cast<index_t>(values.size());
     add_values(std::move(name), {size}, matrix_view<T const>(values.data(), 1, size), stored);
   }
 
   template <class T>
-  void add_values(std::string name, std::vector<index> shape, matrix_view<T const> values,
+  void add_values(std::string name, std::vector<index_t> shape, matrix_view<T const> values,
                   dtype stored) {
     if (!is_convertible(stored)) {
       throw shape_error(message("safetensors_writer: tensor ", detail::json_quoted(name),
@@ -220,7 +220,7 @@ class safetensors_writer {
     constexpr std::size_t block = 4096;  // elements
     std::array<std::byte, block * sizeof(double)> buffer;
     auto const stored = named.second.stored;
-    for (index i = 0; i < values.rows; ++i) {
+    for (index_t i = 0; i < values.rows; ++i) {
       auto const row = values.row(i);
       for (std::size_t j = 0; j < row.size(); j += block) {
         auto const part = row.subspan(j, std::min(block, row.size() - j));

@@ -1,0 +1,117 @@
+#pragma once
+
+#include "eckart/models/bart/decoder.hpp"
+#include "eckart/models/bart/encoder.hpp"
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace eckart {
+inline namespace v0 {
+
+/// BART for conditional generation: encoder, decoder, and logits = h E^T + bias with the word
+/// embedding E.
+template <real T>
+class bart {
+ public:
+  bart(bart_weights const& weights, bart_config const& c)
+      : bart(weights, c, weights.read_tables<T>()) {}
+
+  /// Reads config.json and the safetensors of a directory in the Hugging Face layout. Throws
+  /// io_error, format_error.
+  static auto load(std::filesystem::path const& directory) -> bart {
+    auto const c = read_bart_config(directory / "config.json");
+    auto const archive = safetensors_archive(directory);
+    return bart(bart_weights(archive, c, directory.string()), c);
+  }
+
+  auto config() const -> bart_config const& { return config_; }
+  auto encoder() const -> bart_encoder<T> const& { return encoder_; }
+  auto decoder() const -> bart_decoder<T> const& { return decoder_; }
+  auto output_table() const -> matrix_view<T const> { return as_view(*output_); }
+
+  /// logits (rows, vocabulary) = states (rows, d_model) E^T + bias. 2 d_model vocabulary FLOPs a
+  /// row.
+  template <blas_backend<T> B = openblas>
+  void logits(std::type_identity_t<matrix_view<T const>> states, matrix_view<T> result,
+              B const& backend = {}) const {
+    if (result.shape() != shape2{states.rows, config_.vocab_size}) {
+      throw shape_error(message("logits: ", states.shape(), " states into ", result.shape()));
+    }
+    for (index_t i = 0; i < result.rows; ++i) {
+      std::ranges::copy(final_logits_bias_, result.row(i).begin());
+    }
+    backend.gemm(op::none, op::transpose, T{1}, states, output_table(), T{1}, result);
+  }
+
+  /// Calls f(name, linear) for every linear layer with its published name, in the order of the
+  /// modules; the layers may be replaced. The output table is not one of them.
+  template <class F>
+  void visit_linears(F&& f) {
+    visit(*this, f);
+  }
+  template <class F>
+  void visit_linears(F&& f) const {
+    visit(*this, f);
+  }
+
+  /// Numbers stored: factors count as factors, tied tables once. The output bias, which is no
+  /// trained parameter, is left out.
+  auto parameters() const -> std::uint64_t {
+    auto total = bart_parameters(config_);
+    visit_linears([&total](std::string const&, linear<T> const& layer) {
+      auto const s = layer.shape();
+      total -= static_cast<std::uint64_t>(s.rows * s.cols + s.rows);
+      total += layer.parameters();
+    });
+    return total;
+  }
+  auto bytes() const -> std::uint64_t { return parameters() * sizeof(T); }
+
+ private:
+  bart(bart_weights const& weights, bart_config const& c, bart_weights::tables<T> tables)
+      : config_(c),
+        encoder_(weights, c, std::move(tables.encoder)),
+        decoder_(weights, c, std::move(tables.decoder)),
+        output_(std::move(tables.output)),
+        final_logits_bias_(weights.read_final_logits_bias<T>()) {}
+
+  template <class Attention, class F>
+  static void visit_attention(Attention& a, std::string const& name, F& f) {
+    f(name + ".k_proj", a.k_proj);
+    f(name + ".v_proj", a.v_proj);
+    f(name + ".q_proj", a.q_proj);
+    f(name + ".out_proj", a.out_proj);
+  }
+
+  template <class Self, class F>
+  static void visit(Self& self, F& f) {
+    index_t i = 0;
+    for (auto& layer : self.encoder_.layers) {
+      auto const name = layer_name("encoder", i++);
+      visit_attention(layer.self_attn, name + ".self_attn", f);
+      f(name + ".fc1", layer.ffn.fc1);
+      f(name + ".fc2", layer.ffn.fc2);
+    }
+    i = 0;
+    for (auto& layer : self.decoder_.layers) {
+      auto const name = layer_name("decoder", i++);
+      visit_attention(layer.self_attn, name + ".self_attn", f);
+      visit_attention(layer.encoder_attn, name + ".encoder_attn", f);
+      f(name + ".fc1", layer.ffn.fc1);
+      f(name + ".fc2", layer.ffn.fc2);
+    }
+  }
+
+  bart_config config_;
+  bart_encoder<T> encoder_;
+  bart_decoder<T> decoder_;
+  shared_matrix<T> output_;      // (vocabulary, d_model), usually the encoder's table
+  vector<T> final_logits_bias_;  // (vocabulary)
+};
+
+}  // namespace v0
+}  // namespace eckart

@@ -1,0 +1,149 @@
+#pragma once
+
+#include "eckart/models/bart/weights.hpp"
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace eckart {
+inline namespace v0 {
+
+/// What a decoder remembers between tokens: for each layer the keys and values of the tokens so
+/// far (one history a running row) and of the encoded sources (one a sentence, shared by its rows).
+template <real T>
+struct bart_decoder_state {
+  std::vector<kv_cache<T>> self;   ///< one a layer
+  std::vector<kv_cache<T>> cross;  ///< one a layer
+  std::vector<index_t> source_of;  ///< (rows) sentence that a row writes for
+  std::vector<index_t>
+      key_lengths;  ///< (sentences) source tokens before the padding; empty: no padding
+
+  auto rows() const -> index_t { return static_cast<index_t>(source_of.size()); }
+  auto length() const -> index_t { return self.empty() ? steps_ : self.front().length(); }
+
+  /// Row r continues what was row parents[r].
+  void reorder(std::span<index_t const> parents) {
+    for (auto& cache : self) {
+      cache.reorder(parents);
+    }
+    spare_.clear();
+    for (auto const parent : parents) {
+      spare_.push_back(source_of.at(static_cast<std::size_t>(parent)));
+    }
+    std::swap(source_of, spare_);
+  }
+
+  index_t steps_ = 0;           // tokens so far, where there is no layer to ask
+  std::vector<index_t> spare_;  // (rows)
+};
+
+/// Self-attention, cross-attention and feed-forward, each followed by LayerNorm(x + update).
+template <real T>
+struct bart_decoder_layer {
+  multi_head_attention<T> self_attn;
+  layer_norm<T> self_attn_layer_norm;
+  multi_head_attention<T> encoder_attn;
+  layer_norm<T> encoder_attn_layer_norm;
+  feed_forward<T> ffn;
+  layer_norm<T> final_layer_norm;
+
+  bart_decoder_layer(bart_weights const& weights, std::string const& name, index_t heads)
+      : self_attn(weights.read_attention<T>(name + ".self_attn", heads)),
+        self_attn_layer_norm(weights.read_layer_norm<T>(name + ".self_attn_layer_norm")),
+        encoder_attn(weights.read_attention<T>(name + ".encoder_attn", heads)),
+        encoder_attn_layer_norm(weights.read_layer_norm<T>(name + ".encoder_attn_layer_norm")),
+        ffn(weights.read_feed_forward<T>(name)),
+        final_layer_norm(weights.read_layer_norm<T>(name + ".final_layer_norm")) {}
+
+  /// x (rows * steps, d_model), in place; the new tokens are appended to the cache `own`.
+  template <blas_backend<T> B>
+  void operator()(matrix_view<T> x, kv_cache<T>& own, kv_cache<T> const& memory,
+                  bart_decoder_state<T> const& state, workspace<T>& scratch,
+                  B const& backend) const {
+    auto const frame = scratch.frame();
+    auto const update = scratch.take_matrix(x.rows, x.cols);
+    self_attn.self(x, own, update, scratch, backend);
+    self_attn_layer_norm.add_and_normalize(update, x);
+    encoder_attn.cross(x, memory, state.source_of, state.key_lengths, update, scratch, backend);
+    encoder_attn_layer_norm.add_and_normalize(update, x);
+    ffn(x, update, scratch, backend);
+    final_layer_norm.add_and_normalize(update, x);
+  }
+};
+
+/// The stack that writes: causal, and looking at the encoder's output.
+template <real T>
+struct bart_decoder {
+  embedding<T> embed;
+  layer_norm<T> layernorm_embedding;
+  std::vector<bart_decoder_layer<T>> layers;
+
+  bart_decoder(bart_weights const& weights, bart_config const& c, shared_matrix<T> tokens)
+      : embed(std::move(tokens), weights.matrix_of<T>("model.decoder.embed_positions.weight"),
+              bart_config::position_offset, embedding_scale<T>(c)),
+        layernorm_embedding(weights.read_layer_norm<T>("model.decoder.layernorm_embedding")) {
+    for (index_t i = 0; i < c.decoder_layers; ++i) {
+      layers.emplace_back(weights, layer_name("decoder", i), c.decoder_attention_heads);
+    }
+  }
+
+  /// A state for rows that have written nothing yet. memory (sentences * tokens, d_model) is the
+  /// encoder's output, its keys and values are computed here, once. source_of (rows) names the
+  /// sentence of each row; capacity is the number of tokens to make room for.
+  template <blas_backend<T> B = openblas>
+  auto start(std::type_identity_t<matrix_view<T const>> memory, index_t sentences,
+             std::span<index_t const> key_lengths, std::span<index_t const> source_of,
+             index_t capacity, workspace<T>& scratch, B const& backend = {}) const
+      -> bart_decoder_state<T> {
+    bart_decoder_state<T> state;
+    state.source_of.assign(source_of.begin(), source_of.end());
+    state.spare_.reserve(source_of.size());
+    state.key_lengths.assign(key_lengths.begin(), key_lengths.end());
+    for (auto const& layer : layers) {
+      state.self.emplace_back(layer.self_attn.width());
+      state.self.back().reset(state.rows(), capacity);
+      state.cross.emplace_back(layer.encoder_attn.width());
+      layer.encoder_attn.remember(memory, sentences, state.cross.back(), scratch, backend);
+    }
+    return state;
+  }
+
+  /// Hidden states x (rows * steps, d_model) of the next `steps` tokens of every row, ids
+  /// (rows * steps) row after row; the state then holds them. observe(i, states) sees the input of
+  /// layer i and, at last, the output.
+  template <class Observe, blas_backend<T> B = openblas>
+  void operator()(std::span<token_id const> ids, bart_decoder_state<T>& state, matrix_view<T> x,
+                  workspace<T>& scratch, Observe observe, B const& backend = {}) const {
+    auto const count = static_cast<index_t>(ids.size());
+    auto const rows = state.rows();
+    if (rows < 1 || count == 0 || count % rows != 0) {
+      throw shape_error(message("decoder: ", count, " tokens for ", rows, " rows"));
+    }
+    auto const steps = count / rows;
+    for (index_t r = 0; r < rows; ++r) {
+      embed(ids.subspan(static_cast<std::size_t>(r * steps), static_cast<std::size_t>(steps)),
+            state.length(), x.row_range(r * steps, steps));
+    }
+    layernorm_embedding(x);
+    index_t i = 0;
+    observe(i, matrix_view<T const>(x));
+    for (auto const& layer : layers) {
+      auto const at = static_cast<std::size_t>(i);
+      layer(x, state.self[at], state.cross[at], state, scratch, backend);
+      observe(++i, matrix_view<T const>(x));
+    }
+    state.steps_ += steps;
+  }
+
+  template <blas_backend<T> B = openblas>
+  void operator()(std::span<token_id const> ids, bart_decoder_state<T>& state, matrix_view<T> x,
+                  workspace<T>& scratch, B const& backend = {}) const {
+    (*this)(
+        ids, state, x, scratch, [](index_t, matrix_view<T const>) {}, backend);
+  }
+};
+
+}  // namespace v0
+}  // namespace eckart

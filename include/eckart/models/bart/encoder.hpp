@@ -1,0 +1,93 @@
+#pragma once
+
+#include "eckart/models/bart/weights.hpp"
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace eckart {
+inline namespace v0 {
+
+/// x <- LayerNorm(x + Attention(x)), then x <- LayerNorm(x + FeedForward(x)).
+template <real T>
+struct bart_encoder_layer {
+  multi_head_attention<T> self_attn;
+  layer_norm<T> self_attn_layer_norm;
+  feed_forward<T> ffn;
+  layer_norm<T> final_layer_norm;
+
+  bart_encoder_layer(bart_weights const& weights, std::string const& name, index_t heads)
+      : self_attn(weights.read_attention<T>(name + ".self_attn", heads)),
+        self_attn_layer_norm(weights.read_layer_norm<T>(name + ".self_attn_layer_norm")),
+        ffn(weights.read_feed_forward<T>(name)),
+        final_layer_norm(weights.read_layer_norm<T>(name + ".final_layer_norm")) {}
+
+  /// x (batch * tokens, d_model), in place.
+  template <blas_backend<T> B>
+  void operator()(matrix_view<T> x, index_t batch, std::span<index_t const> key_lengths,
+                  workspace<T>& scratch, B const& backend) const {
+    auto const frame = scratch.frame();
+    auto const update = scratch.take_matrix(x.rows, x.cols);
+    self_attn.self(x, batch, key_lengths, false, update, scratch, backend);
+    self_attn_layer_norm.add_and_normalize(update, x);
+    ffn(x, update, scratch, backend);
+    final_layer_norm.add_and_normalize(update, x);
+  }
+};
+
+/// The stack that reads the source text.
+template <real T>
+struct bart_encoder {
+  embedding<T> embed;
+  layer_norm<T> layernorm_embedding;
+  std::vector<bart_encoder_layer<T>> layers;
+
+  bart_encoder(bart_weights const& weights, bart_config const& c, shared_matrix<T> tokens)
+      : embed(std::move(tokens), weights.matrix_of<T>("model.encoder.embed_positions.weight"),
+              bart_config::position_offset, embedding_scale<T>(c)),
+        layernorm_embedding(weights.read_layer_norm<T>("model.encoder.layernorm_embedding")) {
+    for (index_t i = 0; i < c.encoder_layers; ++i) {
+      layers.emplace_back(weights, layer_name("encoder", i), c.encoder_attention_heads);
+    }
+  }
+
+  /// Hidden states x (batch * tokens, d_model) of ids (batch * tokens), sentence after sentence,
+  /// each padded to the same number of tokens. key_lengths (batch) are the tokens before the
+  /// padding, empty for none. observe(i, states) sees the input of layer i and, at last, the
+  /// output. Throws shape_error for ids or lengths that the tables do not hold.
+  template <class Observe, blas_backend<T> B = openblas>
+  void operator()(std::span<token_id const> ids, index_t batch,
+                  std::span<index_t const> key_lengths, matrix_view<T> x, workspace<T>& scratch,
+                  Observe observe, B const& backend = {}) const {
+    auto const count = static_cast<index_t>(ids.size());
+    if (batch < 1 || count == 0 || count % batch != 0) {
+      throw shape_error(message("encoder: ", count, " tokens in a batch of ", batch));
+    }
+    auto const tokens = count / batch;
+    for (index_t b = 0; b < batch; ++b) {
+      auto const first = static_cast<std::size_t>(b * tokens);
+      embed(ids.subspan(first, static_cast<std::size_t>(tokens)), 0,
+            x.row_range(b * tokens, tokens));
+    }
+    layernorm_embedding(x);
+    index_t i = 0;
+    observe(i, matrix_view<T const>(x));
+    for (auto const& layer : layers) {
+      layer(x, batch, key_lengths, scratch, backend);
+      observe(++i, matrix_view<T const>(x));
+    }
+  }
+
+  template <blas_backend<T> B = openblas>
+  void operator()(std::span<token_id const> ids, index_t batch,
+                  std::span<index_t const> key_lengths, matrix_view<T> x, workspace<T>& scratch,
+                  B const& backend = {}) const {
+    (*this)(
+        ids, batch, key_lengths, x, scratch, [](index_t, matrix_view<T const>) {}, backend);
+  }
+};
+
+}  // namespace v0
+}  // namespace eckart

@@ -1,0 +1,189 @@
+#pragma once
+
+#include "eckart/io/safetensors.hpp"
+#include "eckart/models/bart/schema.hpp"
+#include "eckart/nn/attention.hpp"
+#include "eckart/nn/feed_forward.hpp"
+#include "eckart/nn/layer_norm.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace eckart {
+inline namespace v0 {
+
+/// A checkpoint seen through BART's published names, whatever key layout it was saved in: with or
+/// without the prefix `model.`, tied tables under any of their names, aliases in the metadata,
+/// one file or shards. The constructor checks that every tensor is there with the shape that the
+/// configuration wants, and names all that are not in one format_error.
+class bart_weights {
+ public:
+  bart_weights(safetensors_archive const& archive, bart_config const& config, std::string name)
+      : archive_(archive), config_(config), name_(std::move(name)) {
+    std::string faults;
+    for (auto const& spec : bart_schema(config)) {
+      faults += fault_of(spec);
+    }
+    if (!faults.empty()) {
+      throw format_error(message(name_, ": does not fit its config.json:", faults), 0);
+    }
+  }
+
+  template <real T>
+  auto matrix_of(std::string_view tensor) const -> matrix<T> {
+    return archive_.matrix<T>(stored_name(tensor).value());
+  }
+  template <real T>
+  auto vector_of(std::string_view tensor) const -> vector<T> {
+    return archive_.vector<T>(stored_name(tensor).value());
+  }
+
+  template <real T>
+  auto read_linear(std::string const& tensor) const -> linear<T> {
+    return linear<T>(matrix_of<T>(tensor + ".weight"), vector_of<T>(tensor + ".bias"));
+  }
+  template <real T>
+  auto read_layer_norm(std::string const& tensor) const -> layer_norm<T> {
+    return {vector_of<T>(tensor + ".weight"), vector_of<T>(tensor + ".bias")};
+  }
+  template <real T>
+  auto read_attention(std::string const& tensor, index_t heads) const -> multi_head_attention<T> {
+    return {heads, read_linear<T>(tensor + ".q_proj"), read_linear<T>(tensor + ".k_proj"),
+            read_linear<T>(tensor + ".v_proj"), read_linear<T>(tensor + ".out_proj")};
+  }
+  template <real T>
+  auto read_feed_forward(std::string const& tensor) const -> feed_forward<T> {
+    return {read_linear<T>(tensor + ".fc1"), read_linear<T>(tensor + ".fc2"),
+            config_.activation_function};
+  }
+
+  /// Zeros where the checkpoint has none, as in a model that was saved without its head.
+  template <real T>
+  auto read_final_logits_bias() const -> vector<T> {
+    auto bias = make_vector<T>(config_.vocab_size);
+    bias.fill(T{0});
+    if (auto const stored = stored_name("final_logits_bias")) {
+      if (element_count(archive_.info(*stored).shape) != config_.vocab_size) {
+        throw format_error(
+            message(name_, ": final_logits_bias is ", written(archive_.info(*stored).shape),
+                    ", config.json wants 1 x ", config_.vocab_size),
+            0);
+      }
+      archive_.read(*stored, as_span(bias));
+    }
+    return bias;
+  }
+
+  /// The three uses of the word embedding. Tables with equal bytes are read once and shared.
+  template <real T>
+  struct tables {
+    shared_matrix<T> encoder;  ///< (vocabulary, d_model)
+    shared_matrix<T> decoder;  ///< (vocabulary, d_model)
+    shared_matrix<T> output;   ///< (vocabulary, d_model)
+  };
+
+  template <real T>
+  auto read_tables() const -> tables<T> {
+    std::vector<std::pair<std::string, shared_matrix<T>>> known;
+    auto const read = [&](std::string_view preferred) -> shared_matrix<T> {
+      auto const stored = table_name(preferred).value();
+      for (auto const& [other, table] : known) {
+        if (stored == other || same_bytes(stored, other)) {
+          return table;
+        }
+      }
+      known.emplace_back(stored, std::make_shared<matrix<T> const>(archive_.matrix<T>(stored)));
+      return known.back().second;
+    };
+    auto const encoder = read("model.encoder.embed_tokens.weight");
+    auto const decoder = read("model.decoder.embed_tokens.weight");
+    return {encoder, decoder, read("lm_head.weight")};
+  }
+
+ private:
+  static constexpr std::array<std::string_view, 4> tied_names{
+      "model.shared.weight", "model.encoder.embed_tokens.weight",
+      "model.decoder.embed_tokens.weight", "lm_head.weight"};
+
+  // The name in the file: as published, without the prefix, or through an alias of the metadata.
+  auto stored_name(std::string_view tensor) const -> std::optional<std::string> {
+    constexpr std::string_view prefix = "model.";
+    std::vector<std::string> names{std::string(tensor)};
+    if (tensor.starts_with(prefix)) {
+      names.emplace_back(tensor.substr(prefix.size()));
+    }
+    for (auto const& candidate : names) {
+      if (archive_.contains(candidate)) {
+        return candidate;
+      }
+      auto const alias = archive_.metadata().find(candidate);
+      if (alias != archive_.metadata().end() && archive_.contains(alias->second)) {
+        return alias->second;
+      }
+    }
+    return std::nullopt;
+  }
+
+  // The table under its own name, or under another name that it is tied to.
+  auto table_name(std::string_view preferred) const -> std::optional<std::string> {
+    if (auto const own = stored_name(preferred)) {
+      return own;
+    }
+    bool const is_output = preferred == "lm_head.weight";
+    for (auto const tied : tied_names) {
+      bool const other_is_output = tied == "lm_head.weight";
+      if (is_output == other_is_output || config_.tie_word_embeddings) {
+        if (auto const stored = stored_name(tied)) {
+          return stored;
+        }
+      }
+    }
+    return std::nullopt;
+  }
+
+  auto fault_of(tensor_spec const& spec) const -> std::string {
+    auto const is_table = std::ranges::find(tied_names, spec.name) != tied_names.end();
+    auto const stored = is_table ? table_name(spec.name) : stored_name(spec.name);
+    if (!stored) {
+      return message("\n  ", spec.name, " is missing");
+    }
+    auto const& shape = archive_.info(*stored).shape;
+    return shape == spec.shape
+               ? std::string()
+               : message("\n  ", *stored, " is ", written(shape), ", not ", written(spec.shape));
+  }
+
+  auto same_bytes(std::string const& a, std::string const& b) const -> bool {
+    return archive_.info(a).type == archive_.info(b).type &&
+           std::ranges::equal(archive_.bytes(a), archive_.bytes(b));
+  }
+
+  static auto element_count(std::vector<index_t> const& shape) -> index_t {
+    index_t product = 1;
+    for (auto const n : shape) {
+      product *= n;
+    }
+    return product;
+  }
+
+  static auto written(std::vector<index_t> const& shape) -> std::string {
+    std::string text;
+    for (auto const n : shape) {
+      text += (text.empty() ? "" : " x ") + std::to_string(n);
+    }
+    return text.empty() ? "a scalar" : text;
+  }
+
+  safetensors_archive const& archive_;
+  bart_config const& config_;
+  std::string name_;
+};
+
+}  // namespace v0
+}  // namespace eckart
