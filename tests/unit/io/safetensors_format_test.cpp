@@ -53,7 +53,7 @@ TEST_CASE("a header gives type, shape and the place in the file of each tensor")
   REQUIRE(result.tensors.size() == 3);
   auto const& b = result.tensors.at("b");
   CHECK(b.type == dtype::f16);
-  CHECK(b.shape == std::vector<eckart::index>{2, 3});
+  CHECK(b.shape == std::vector<eckart::index_t>{2, 3});
   CHECK(b.begin == 8 + header.size() + 4);
   CHECK(b.end == 8 + header.size() + 16);
   CHECK(b.elements() == 6);

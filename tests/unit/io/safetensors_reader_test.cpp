@@ -52,7 +52,7 @@ TEST_CASE("a reader shows names, types, texts and bytes of its file") {
   CHECK(reader.names() == std::vector<std::string>{"bf16", "f16", "f32", "f64", "u8"});
   CHECK(reader.contains("f16"));
   CHECK(!reader.contains("f1"));
-  CHECK(reader.info("f16").shape == std::vector<eckart::index>{2, 3});
+  CHECK(reader.info("f16").shape == std::vector<eckart::index_t>{2, 3});
   CHECK(reader.metadata().at("from") == "test");
   CHECK(reader.path() == dir / "m");
   REQUIRE(reader.bytes("u8").size() == 1);

@@ -125,7 +125,7 @@ TEST_CASE("the tensors of the tiny model have the shapes that its configuration 
   }
   safetensors_archive const archive(path);
   CHECK(archive.metadata().at("format") == "pt");
-  CHECK(archive.info("final_logits_bias").shape == std::vector<eckart::index>{1, 97});
+  CHECK(archive.info("final_logits_bias").shape == std::vector<eckart::index_t>{1, 97});
   auto const embedding = archive.matrix<float>("model.shared.weight");
   CHECK(as_view(embedding).shape() == shape2{97, 32});
   for (auto const& name : archive.names()) {

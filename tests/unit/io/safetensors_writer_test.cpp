@@ -165,7 +165,7 @@ TEST_CASE("stored bytes are written as they are if their number is right") {
   writer.add_stored("ids", dtype::i16, {3, 1}, bytes);
   CHECK(has(refusal<shape_error>([&] { writer.add_stored("x", dtype::i16, {4}, bytes); }),
             "6 bytes for shape [4] of I16"));
-  eckart::index const huge = eckart::index{1} << 62;
+  eckart::index_t const huge = eckart::index_t{1} << 62;
   CHECK_THROWS_AS(writer.add_stored("x", dtype::u8, {huge, 4, 4}, {}), shape_error);
   CHECK_THROWS_AS(writer.add_stored("x", dtype::u8, {-2, -3}, bytes), shape_error);
   writer.save(dir / "m");
