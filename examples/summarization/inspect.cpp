@@ -1,0 +1,180 @@
+#include "inspect.hpp"
+
+#include "terminal.hpp"
+
+#include <eckart/models/bart/module_tree.hpp>
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <iostream>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace program {
+
+namespace {
+
+using eckart::form;
+using eckart::shape2;
+
+struct part {
+  std::string name;
+  std::uint64_t parameters = 0;
+};
+
+struct weight_shape {
+  shape2 shape;
+  int count = 0;
+};
+
+/// What is printed of a model.
+struct inspection {
+  std::string tree;
+  std::vector<part> parts;
+  std::uint64_t total = 0;
+  std::vector<weight_shape> shapes;
+};
+
+auto part_of(std::string const& name) -> std::string {
+  auto const has = [&](char const* text) { return name.find(text) != std::string::npos; };
+  auto const side = has("decoder.") ? "decoder " : "encoder ";
+  if (has("shared.weight")) {
+    return "word embedding (shared)";
+  }
+  if (has("lm_head")) {
+    return "output table";
+  }
+  if (has("embed_positions")) {
+    return side + std::string("positions");
+  }
+  if (has("layer_norm") || has("layernorm")) {
+    return side + std::string("layer norms");
+  }
+  if (has("encoder_attn")) {
+    return side + std::string("cross-attention");
+  }
+  return side + std::string(has("self_attn") ? "self-attention" : "feed-forward");
+}
+
+/// Parts and shapes of a configuration; factors maps names of compressed layers to parameters.
+auto inspect(eckart::bart_config const& c, std::string tree,
+             std::map<std::string, std::uint64_t> const& factors) -> inspection {
+  inspection result{std::move(tree), {}, 0, {}};
+  for (auto const& spec : eckart::bart_schema(c)) {
+    auto const layer = spec.name.substr(0, spec.name.rfind('.'));
+    auto const factored = factors.find(layer);
+    auto count = spec.parameters();
+    if (factored != factors.end()) {  // stands for weight and bias together
+      count = spec.name.ends_with(".weight") ? factored->second : 0;
+    }
+    auto const name = part_of(spec.name);
+    auto found = std::ranges::find(result.parts, name, &part::name);
+    if (found == result.parts.end()) {
+      found = result.parts.insert(result.parts.end(), {name, 0});
+    }
+    found->parameters += count;
+    result.total += count;
+    if (spec.shape.size() == 2 && spec.name.find("embed_positions") == std::string::npos) {
+      auto const shape = shape2{spec.shape[0], spec.shape[1]};
+      auto at = std::ranges::find(result.shapes, shape, &weight_shape::shape);
+      if (at == result.shapes.end()) {
+        at = result.shapes.insert(result.shapes.end(), {shape, 0});
+      }
+      ++at->count;
+    }
+  }
+  return result;
+}
+
+void write_text(std::ostream& out, inspection const& result) {
+  out << result.tree << '\n';
+  fmt::print(out, "{:<28}{:>14}\n", "parameters", "");
+  for (auto const& p : result.parts) {
+    fmt::print(out, "  {:<26}{:>14}{:>8.1f} %\n", p.name, grouped(p.parameters),
+               100.0 * static_cast<double>(p.parameters) / static_cast<double>(result.total));
+  }
+  fmt::print(out, "  {:<26}{:>14}\n\n", "in all", grouped(result.total));
+  fmt::print(out, "last rank that saves storage and FLOPs, by weight shape and form\n");
+  fmt::print(out, "  {:<16}{:>6}{:>13}", "shape", "count", "parameters");
+  for (auto const f : eckart::all_factor_forms) {
+    fmt::print(out, "{:>15}", eckart::name_of(f));
+  }
+  out << '\n';
+  for (auto const& w : result.shapes) {
+    fmt::print(out, "  {:<16}{:>6}{:>13}", fmt::format("{} x {}", w.shape.rows, w.shape.cols),
+               w.count, grouped(eckart::cost::parameters(form::dense, w.shape, 0)));
+    for (auto const f : eckart::all_factor_forms) {
+      fmt::print(out, "{:>15}", eckart::cost::last_saving_rank(f, w.shape));
+    }
+    out << '\n';
+  }
+}
+
+auto as_json(eckart::module_node const& node) -> nlohmann::ordered_json {
+  nlohmann::ordered_json json{{"name", node.name}, {"label", node.label}};
+  for (auto const& child : node.children) {
+    json["children"].push_back(as_json(child));
+  }
+  return json;
+}
+
+void write_json(std::ostream& out, inspection const& result, eckart::module_node const& tree) {
+  nlohmann::ordered_json json;
+  json["modules"] = as_json(tree);
+  for (auto const& p : result.parts) {
+    json["parameters"][p.name] = p.parameters;
+  }
+  json["total_parameters"] = result.total;
+  for (auto const& w : result.shapes) {
+    nlohmann::ordered_json row{{"rows", w.shape.rows}, {"cols", w.shape.cols}, {"count", w.count}};
+    for (auto const f : eckart::all_factor_forms) {
+      row["last_saving_rank"][std::string(eckart::name_of(f))] =
+          eckart::cost::last_saving_rank(f, w.shape);
+    }
+    json["weight_shapes"].push_back(std::move(row));
+  }
+  out << json.dump(2) << '\n';
+}
+
+}  // namespace
+
+void inspect_command::add_to(CLI::App& app) {
+  auto* command =
+      app.add_subcommand("inspect", "Print a BART's modules, parameters and break-even ranks");
+  command->add_option("--config", config, "a config.json alone: shapes and counts without weights")
+      ->check(CLI::ExistingFile);
+  command->add_flag("--json", json, "one JSON object");
+  model.add_to(*command);
+  command->callback([this] { run(); });
+}
+
+void inspect_command::run() const {
+  std::map<std::string, std::uint64_t> factors;
+  eckart::bart_config c;
+  eckart::module_node tree;
+  if (!config.empty()) {
+    if (!model.directory.empty() || model.policy()) {
+      throw eckart::error("--config stands alone: there are no weights to load or compress");
+    }
+    c = eckart::read_bart_config(config);
+    tree = eckart::module_tree(c);
+  } else {
+    auto const directory = model.location();
+    auto bart = eckart::bart<float>::load(directory);
+    c = bart.config();
+    if (auto const policy = model.policy()) {
+      model.prepare_blas();
+      for (auto const& layer : compress(bart, model, *policy)) {
+        factors[layer.name] = layer.parameters_after;
+      }
+    }
+    tree = eckart::module_tree(bart);
+  }
+  auto const result = inspect(c, eckart::to_text(tree), factors);
+  json ? write_json(std::cout, result, tree) : write_text(std::cout, result);
+}
+
+}  // namespace program

@@ -1,0 +1,45 @@
+#include "inspect.hpp"
+#include "summarize.hpp"
+
+#include <eckart/version.hpp>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <exception>
+#include <iostream>
+#include <new>
+
+namespace {
+
+constexpr int bad_input = 2;  // exit status for anything that the user can mend
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("eckart: summarize with BART, dense or low-rank, and see what low rank saves");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", fmt::format("eckart {}.{}.{}", ECKART_VERSION_MAJOR,
+                                                ECKART_VERSION_MINOR, ECKART_VERSION_PATCH));
+  program::summarize_command summarize;
+  program::inspect_command inspect;
+  summarize.add_to(app);
+  inspect.add_to(app);
+  try {
+    app.parse(argc, argv);
+  } catch (CLI::ParseError const& e) {
+    return app.exit(e) == 0 ? 0 : bad_input;
+  } catch (std::bad_alloc const&) {
+    std::cerr << "eckart: out of memory\n";
+    return bad_input;
+  } catch (std::exception const& e) {
+    std::cerr << "eckart: " << e.what() << '\n';
+    return bad_input;
+  }
+  std::cout.flush();
+  if (!std::cout) {
+    std::cerr << "eckart: standard output cannot be written\n";
+    return bad_input;
+  }
+  return 0;
+}

@@ -1,0 +1,48 @@
+#include "terminal.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+
+namespace program {
+
+namespace {
+
+auto now() -> std::int64_t {
+  using namespace std::chrono;
+  return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+progress_line::progress_line(bool quiet) : active_(!quiet && isatty(STDERR_FILENO) == 1) {}
+
+progress_line::~progress_line() {
+  if (shown_) {
+    std::cerr << "\r\033[K" << std::flush;
+  }
+}
+
+void progress_line::show(std::string_view text) {
+  if (active_) {
+    std::cerr << "\r\033[K" << text << std::flush;
+    shown_ = true;
+  }
+}
+
+auto grouped(std::uint64_t n) -> std::string {
+  auto text = std::to_string(n);
+  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3) {
+    text.insert(static_cast<std::size_t>(at), ",");
+  }
+  return text;
+}
+
+stopwatch::stopwatch() : start_(now()) {}
+
+auto stopwatch::seconds() const -> double {
+  return static_cast<double>(now() - start_) * 1e-9;
+}
+
+}  // namespace program

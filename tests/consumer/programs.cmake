@@ -1,0 +1,11 @@
+# The programs that every consumer builds and runs.
+enable_testing()
+foreach(part IN LISTS programs)
+  add_executable(uses_${part} "${CMAKE_CURRENT_LIST_DIR}/uses_${part}.cpp")
+  if(part STREQUAL "core")
+    target_link_libraries(uses_${part} PRIVATE eckart::eckart)
+  else()
+    target_link_libraries(uses_${part} PRIVATE eckart::bart)
+  endif()
+  add_test(NAME uses_${part} COMMAND uses_${part})
+endforeach()
