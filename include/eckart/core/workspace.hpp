@@ -49,6 +49,9 @@ class workspace {
     if (depth_ == 0) {
       throw error("workspace: taken outside of a frame, nothing would give it back");
     }
+    if (n == 0) {
+      return {};
+    }
     if (n > std::numeric_limits<std::size_t>::max() / sizeof(T) - alignment) {
       throw std::bad_array_new_length();
     }

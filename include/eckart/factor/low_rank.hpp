@@ -129,8 +129,9 @@ auto to_two_factor(low_rank<T, diagonal_core> const& w, absorb where = absorb::s
   auto const columns_of_left = as_view(left);
   for (index_t j = 0; j < w.rank(); ++j) {
     auto const s = w.s()[static_cast<std::size_t>(j)];
-    auto const root = std::sqrt(s);
-    auto const to_left = where == absorb::left ? s : where == absorb::split ? root : T{1};
+    auto const root = std::sqrt(std::abs(s));  // a core that is not from an SVD may be negative
+    auto const signed_root = std::copysign(root, s);
+    auto const to_left = where == absorb::left ? s : where == absorb::split ? signed_root : T{1};
     auto const to_right = where == absorb::right ? s : where == absorb::split ? root : T{1};
     for (index_t i = 0; i < columns_of_left.rows; ++i) {
       columns_of_left(i, j) *= to_left;

@@ -75,8 +75,7 @@ inline auto choose_rank(at_ratio const& policy, spectrum, shape2 w) -> index_t {
     throw shape_error(message("at_ratio: ", policy.ratio, " is not in (0, 1]"));
   }
   auto const full = std::min(w.rows, w.cols);
-  auto const rank = std::llround(policy.ratio * static_cast<double>(full));
-  return std::clamp<index_t>(rank, 1, full);
+  return std::max<index_t>(1, std::llround(policy.ratio * static_cast<double>(full)));
 }
 
 inline auto choose_rank(within_error const& policy, spectrum s, shape2) -> index_t {

@@ -25,12 +25,16 @@ auto max_abs(matrix_view<T> a) -> double {
   return largest;
 }
 
-/// sqrt(sum x²) without overflow or underflow of the squares; in double.
+/// sqrt(sum x²) without overflow or underflow of the squares; in double. NaN if a number is NaN.
 template <class Range>
 auto euclidean_norm(Range const& values) -> double {
   double largest = 0;
   for (auto const x : values) {
-    largest = std::max(largest, std::abs(static_cast<double>(x)));
+    auto const size = std::abs(static_cast<double>(x));
+    if (std::isnan(size)) {
+      return size;
+    }
+    largest = std::max(largest, size);
   }
   if (largest == 0 || !std::isfinite(largest)) {
     return largest;

@@ -1,0 +1,10 @@
+#pragma once
+
+/// Loading, compressing and running BART, and its tokenizer: everything of the target eckart::bart
+/// that eckart.hpp does not have.
+#include "eckart/eval/cosine.hpp"
+#include "eckart/io/safetensors.hpp"
+#include "eckart/models/bart/module_tree.hpp"
+#include "eckart/models/compress_bart.hpp"
+#include "eckart/models/generate.hpp"
+#include "eckart/text/bpe_tokenizer.hpp"

@@ -1,0 +1,13 @@
+// expect: (cannot bind non-const lvalue reference|no matching function for call to
+// '(eckart::)?as_view)
+#include "eckart/core/view.hpp"
+
+void view() {
+#ifdef ECKART_CORRECTED
+  auto owner = eckart::make_matrix<double>({2, 2});
+  auto const seen = eckart::as_view(owner);
+#else
+  auto const seen = eckart::as_view(eckart::make_matrix<double>({2, 2}));
+#endif
+  static_cast<void>(seen);
+}
