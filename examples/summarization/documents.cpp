@@ -55,6 +55,12 @@ void read_rows(std::string_view content, std::string const& name, document_sourc
   }
 }
 
+/// A text file ends with a newline that is no part of the text.
+auto without_final_newlines(std::string text) -> std::string {
+  text.erase(text.find_last_not_of("\r\n") + 1);
+  return text;
+}
+
 auto read_standard_input() -> std::string {
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
@@ -72,7 +78,7 @@ auto read_documents(document_source const& source) -> std::vector<document> {
       read_rows(content, name, source, documents);
     } else if (!source.limit || documents.size() < *source.limit) {
       check_text(content, name, 0);
-      documents.push_back({name, content, nullptr});
+      documents.push_back({name, without_final_newlines(content), nullptr});
     }
   }
   if (documents.empty()) {

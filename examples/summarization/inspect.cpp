@@ -48,15 +48,15 @@ auto part_of(std::string const& name) -> std::string {
     return "output table";
   }
   if (has("embed_positions")) {
-    return side + std::string("positions");
+    return eckart::message(side, "positions");
   }
   if (has("layer_norm") || has("layernorm")) {
-    return side + std::string("layer norms");
+    return eckart::message(side, "layer norms");
   }
   if (has("encoder_attn")) {
-    return side + std::string("cross-attention");
+    return eckart::message(side, "cross-attention");
   }
-  return side + std::string(has("self_attn") ? "self-attention" : "feed-forward");
+  return eckart::message(side, has("self_attn") ? "self-attention" : "feed-forward");
 }
 
 /// Parts and shapes of a configuration; factors maps names of compressed layers to parameters.

@@ -109,7 +109,7 @@ auto model_choice::target_names() const -> eckart::target_list {
 auto model_choice::description(rank_choice const& policy) const -> std::string {
   auto const rank_text = std::visit(
       overloaded{[](eckart::at_rank p) { return fmt::format("rank {}", p.rank); },
-                 [](eckart::at_ratio p) { return fmt::format("rank ratio {}", p.ratio); },
+                 [](eckart::at_ratio p) { return fmt::format("rank ratio {:.3g}", p.ratio); },
                  [](eckart::keep_energy p) { return fmt::format("energy {}", p.fraction); }},
       policy);
   return fmt::format("{}, {}, {}", rank_text, targets, eckart::name_of(stored_as));

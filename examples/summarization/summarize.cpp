@@ -128,7 +128,7 @@ void summarize_command::add_to(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_flag("--compare", compare,
-                    "dense and low-rank side by side (rank ratio 0.33 if none is given)");
+                    "dense and low-rank side by side (a third of full rank if none is given)");
   command->add_flag("--json", json, "with --compare: one JSON object instead of a table");
   command->add_flag("--strict", strict, "refuse inputs that are too long instead of cutting them");
   model.add_to(*command);
