@@ -43,10 +43,11 @@ inline auto pad_batch(std::span<std::vector<token_id> const> sources, token_id p
 }
 
 /// BART's decoder as the searches see it (a step_decoder), over sentences that were encoded by the
-/// constructor. Owns every buffer that a step needs: a step allocates nothing.
+/// constructor. Owns every buffer that a step needs: a step within the capacity allocates nothing.
 class bart_step_decoder {
  public:
-  /// Encodes the sources and makes `rows_per_sentence` rows for each. The model must outlive it.
+  /// Encodes the sources and makes `rows_per_sentence` rows for each, with room for `capacity`
+  /// tokens. The model must outlive it.
   bart_step_decoder(bart<float> const& model, padded_batch const& batch, index_t rows_per_sentence,
                     index_t capacity)
       : model_(model) {
@@ -59,6 +60,7 @@ class bart_step_decoder {
     }
     state_ = model.decoder().start(as_view(memory), batch.sentences(), batch.key_lengths, source_of,
                                    capacity, scratch_);
+    scratch_.reserve(model.decoder().worksize(state_.rows(), std::max(capacity, batch.tokens)));
     hidden_ = make_matrix<float>({state_.rows(), c.d_model});
     logits_ = make_matrix<float>({state_.rows(), c.vocab_size});
   }
@@ -68,6 +70,10 @@ class bart_step_decoder {
   /// Logits (tokens, vocabulary) of the tokens that follow; valid until the next call.
   auto step(std::span<token_id const> tokens) -> matrix_view<float> {
     auto const rows = static_cast<index_t>(tokens.size());
+    if (rows != state_.rows()) {
+      throw shape_error(
+          message("bart_step_decoder: ", rows, " tokens for ", state_.rows(), " rows"));
+    }
     auto const hidden = as_view(hidden_).row_range(0, rows);
     auto const logits = as_view(logits_).row_range(0, rows);
     model_.decoder()(tokens, state_, hidden, scratch_);
@@ -95,6 +101,10 @@ inline auto generate(bart<float> const& model, std::span<std::vector<token_id> c
   validate(options, c.vocab_size);
   auto const lengths = resolve_lengths(options, c.max_position_embeddings);
   auto const batch = pad_batch(sources, options.pad_token_id.value_or(c.pad_token_id));
+  if (batch.tokens > c.max_position_embeddings) {
+    throw shape_error(message("generate: a source of ", batch.tokens, " tokens, the model has ",
+                              c.max_position_embeddings, " positions"));
+  }
   constexpr index_t room = 64;  // tokens for which caches are made at once; longer ones double it
   bart_step_decoder decoder(model, batch, options.num_beams, std::min(lengths.max_length, room));
   return search(decoder, sources, options, c.max_position_embeddings);

@@ -5,6 +5,7 @@
 #include "eckart/nn/linear.hpp"
 #include "eckart/nn/softmax.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <span>
@@ -80,6 +81,15 @@ class multi_head_attention {
 
   auto width() const -> index_t { return q_proj.shape().rows; }
 
+  /// Elements of workspace that a call with x (rows, inputs) takes at most, if a sentence has no
+  /// more queries and keys than these.
+  auto worksize(index_t rows, index_t queries, index_t keys) const -> std::size_t {
+    auto const inner = std::max({q_proj.worksize(rows), k_proj.worksize(rows),
+                                 v_proj.worksize(rows), out_proj.worksize(rows),
+                                 scaled_dot_product_attention_worksize<T>(queries, keys)});
+    return 4 * workspace<T>::footprint(rows, width()) + inner;  // q, k, v and their context
+  }
+
   /// Self-attention without a cache: x and y (batch * tokens, width), sentence after sentence.
   /// key_lengths (batch) are the tokens before the padding; empty means no padding.
   template <blas_backend<T> B = openblas>
@@ -109,6 +119,9 @@ class multi_head_attention {
   template <blas_backend<T> B = openblas>
   void self(std::type_identity_t<matrix_view<T const>> x, kv_cache<T>& cache, matrix_view<T> y,
             workspace<T>& scratch, B const& backend = {}) const {
+    if (y.shape() != shape2{x.rows, out_proj.shape().rows}) {  // before the cache has changed
+      throw shape_error(message("attention: input ", x.shape(), ", output ", y.shape()));
+    }
     auto const frame = scratch.frame();
     auto const q = scratch.take_matrix(x.rows, width());
     auto const k = scratch.take_matrix(x.rows, width());
@@ -148,6 +161,7 @@ class multi_head_attention {
              matrix_view<T> y, workspace<T>& scratch, B const& backend = {}) const {
     auto const rows = static_cast<index_t>(source_of.size());
     check_batch(x.rows, rows, {});
+    check_sources(memory.rows(), source_of, key_lengths);
     auto const steps = x.rows / rows;
     auto const frame = scratch.frame();
     auto const q = scratch.take_matrix(x.rows, width());
@@ -180,6 +194,20 @@ class multi_head_attention {
         (!key_lengths.empty() && static_cast<index_t>(key_lengths.size()) != batch)) {
       throw shape_error(message("attention: ", rows, " rows for a batch of ", batch, " with ",
                                 key_lengths.size(), " key lengths"));
+    }
+  }
+
+  static void check_sources(index_t sentences, std::span<index_t const> source_of,
+                            std::span<index_t const> key_lengths) {
+    if (!key_lengths.empty() && static_cast<index_t>(key_lengths.size()) != sentences) {
+      throw shape_error(
+          message("attention: ", key_lengths.size(), " key lengths for ", sentences, " sentences"));
+    }
+    for (std::size_t r = 0; r < source_of.size(); ++r) {
+      if (source_of[r] < 0 || source_of[r] >= sentences) {
+        throw shape_error(
+            message("attention: row ", r, " looks at sentence ", source_of[r], " of ", sentences));
+      }
     }
   }
 

@@ -58,10 +58,13 @@ class bart {
     visit(*this, f);
   }
 
-  /// Numbers stored: factors count as factors, tied tables once. The output bias, which is no
-  /// trained parameter, is left out.
+  /// Numbers stored: factors count as factors, a table that is shared counts once. The output
+  /// bias, which is no trained parameter, is left out.
   auto parameters() const -> std::uint64_t {
     auto total = bart_parameters(config_);
+    auto const table = static_cast<std::uint64_t>(output_table().size());
+    total += table * tables();
+    total -= table * (config_.tie_word_embeddings ? 1 : 2);
     visit_linears([&total](std::string const&, linear<T> const& layer) {
       auto const s = layer.shape();
       total -= static_cast<std::uint64_t>(s.rows * s.cols + s.rows);
@@ -78,6 +81,14 @@ class bart {
         decoder_(weights, c, std::move(tables.decoder)),
         output_(std::move(tables.output)),
         final_logits_bias_(weights.read_final_logits_bias<T>()) {}
+
+  // Word embeddings in memory: one if all three uses share it.
+  auto tables() const -> std::uint64_t {
+    auto const* const encoder = encoder_.embed.tokens().get();
+    auto const* const decoder = decoder_.embed.tokens().get();
+    auto const* const output = output_.get();
+    return 1U + (decoder != encoder ? 1U : 0U) + (output != encoder && output != decoder ? 1U : 0U);
+  }
 
   template <class Attention, class F>
   static void visit_attention(Attention& a, std::string const& name, F& f) {

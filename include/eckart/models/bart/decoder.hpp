@@ -2,6 +2,7 @@
 
 #include "eckart/models/bart/weights.hpp"
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <utility>
@@ -57,6 +58,13 @@ struct bart_decoder_layer {
         ffn(weights.read_feed_forward<T>(name)),
         final_layer_norm(weights.read_layer_norm<T>(name + ".final_layer_norm")) {}
 
+  /// Elements of workspace for one token of every row, with no more keys than these.
+  auto worksize(index_t rows, index_t keys) const -> std::size_t {
+    auto const update = workspace<T>::footprint(rows, self_attn.out_proj.shape().rows);
+    return update + std::max({self_attn.worksize(rows, 1, keys),
+                              encoder_attn.worksize(rows, rows, keys), ffn.worksize(rows)});
+  }
+
   /// x (rows * steps, d_model), in place; the new tokens are appended to the cache `own`.
   template <blas_backend<T> B>
   void operator()(matrix_view<T> x, kv_cache<T>& own, kv_cache<T> const& memory,
@@ -110,6 +118,15 @@ struct bart_decoder {
     return state;
   }
 
+  /// Elements of workspace for one token of every row: keys are the longest source or history.
+  auto worksize(index_t rows, index_t keys) const -> std::size_t {
+    std::size_t most = 0;
+    for (auto const& layer : layers) {
+      most = std::max(most, layer.worksize(rows, keys));
+    }
+    return most;
+  }
+
   /// Hidden states x (rows * steps, d_model) of the next `steps` tokens of every row, ids
   /// (rows * steps) row after row; the state then holds them. observe(i, states) sees the input of
   /// layer i and, at last, the output.
@@ -120,6 +137,9 @@ struct bart_decoder {
     auto const rows = state.rows();
     if (rows < 1 || count == 0 || count % rows != 0) {
       throw shape_error(message("decoder: ", count, " tokens for ", rows, " rows"));
+    }
+    if (x.rows != count) {
+      throw shape_error(message("decoder: ", count, " tokens into ", x.shape()));
     }
     auto const steps = count / rows;
     for (index_t r = 0; r < rows; ++r) {

@@ -65,6 +65,9 @@ struct bart_encoder {
     if (batch < 1 || count == 0 || count % batch != 0) {
       throw shape_error(message("encoder: ", count, " tokens in a batch of ", batch));
     }
+    if (x.rows != count) {
+      throw shape_error(message("encoder: ", count, " tokens into ", x.shape()));
+    }
     auto const tokens = count / batch;
     for (index_t b = 0; b < batch; ++b) {
       auto const first = static_cast<std::size_t>(b * tokens);

@@ -30,6 +30,9 @@ class bart_weights {
     for (auto const& spec : bart_schema(config)) {
       faults += fault_of(spec);
     }
+    for (auto const& table : stored_tables()) {
+      faults += fault_of_shape(table, {config.vocab_size, config.d_model});
+    }
     if (!faults.empty()) {
       throw format_error(message(name_, ": does not fit its config.json:", faults), 0);
     }
@@ -147,16 +150,33 @@ class bart_weights {
     return std::nullopt;
   }
 
+  // Every tensor that stands for a table: all of them are used, so each must have its shape.
+  auto stored_tables() const -> std::vector<std::string> {
+    std::vector<std::string> names;
+    for (auto const tied : tied_names) {
+      auto const stored = stored_name(tied);
+      if (stored && std::ranges::find(names, *stored) == names.end()) {
+        names.push_back(*stored);
+      }
+    }
+    return names;
+  }
+
   auto fault_of(tensor_spec const& spec) const -> std::string {
     auto const is_table = std::ranges::find(tied_names, spec.name) != tied_names.end();
     auto const stored = is_table ? table_name(spec.name) : stored_name(spec.name);
     if (!stored) {
       return message("\n  ", spec.name, " is missing");
     }
-    auto const& shape = archive_.info(*stored).shape;
-    return shape == spec.shape
+    return is_table ? std::string() : fault_of_shape(*stored, spec.shape);
+  }
+
+  auto fault_of_shape(std::string const& stored, std::vector<index_t> const& wanted) const
+      -> std::string {
+    auto const& shape = archive_.info(stored).shape;
+    return shape == wanted
                ? std::string()
-               : message("\n  ", *stored, " is ", written(shape), ", not ", written(spec.shape));
+               : message("\n  ", stored, " is ", written(shape), ", not ", written(wanted));
   }
 
   auto same_bytes(std::string const& a, std::string const& b) const -> bool {
@@ -175,7 +195,8 @@ class bart_weights {
   static auto written(std::vector<index_t> const& shape) -> std::string {
     std::string text;
     for (auto const n : shape) {
-      text += (text.empty() ? "" : " x ") + std::to_string(n);
+      text += text.empty() ? "" : " x ";
+      text += std::to_string(n);
     }
     return text.empty() ? "a scalar" : text;
   }

@@ -1,0 +1,305 @@
+#include "eckart/models/bart/bart.hpp"
+
+#include "eckart/models/generate.hpp"
+#define ECKART_DEFINE_ALLOCATION_COUNTER
+#include "support/allocation_counter.hpp"
+#include "unit/models/bart_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+using namespace eckart;
+using bart_test::checkpoint;
+using bart_test::has;
+using bart_test::linear_names;
+using bart_test::run;
+using bart_test::tiny_model;
+using io_test::refusal;
+
+namespace {
+
+/// Names of the schema's matrices, without the tables.
+auto matrices_of(bart_config const& c) -> std::vector<std::string> {
+  std::vector<std::string> names;
+  for (auto const& spec : bart_schema(c)) {
+    auto const is_table = has(spec.name, "embed") || has(spec.name, "shared");
+    if (spec.shape.size() == 2 && !is_table) {
+      names.push_back(spec.name.substr(0, spec.name.rfind('.')));
+    }
+  }
+  return names;
+}
+
+/// The largest distance of two matrices, in units of the largest entry.
+auto distance(matrix_view<double const> a, matrix_view<double const> b) -> double {
+  REQUIRE(a.shape() == b.shape());
+  double largest = 0;
+  double apart = 0;
+  for (index_t i = 0; i < a.rows; ++i) {
+    for (index_t j = 0; j < a.cols; ++j) {
+      largest = std::max(largest, std::abs(b(i, j)));
+      apart = std::max(apart, std::abs(a(i, j) - b(i, j)));
+    }
+  }
+  return apart / largest;
+}
+
+// Of equal computations in another order: as in the comparison with the reference, the tiny models
+// amplify rounding by up to 1e3, and 1e5 units of 2^-53 leave room for that.
+constexpr double rounding = 1e-11;
+
+}  // namespace
+
+TEST_CASE("the linear layers are visited in the order of the modules, by their published names") {
+  auto const summarizer = bart<float>::load(golden::embedded_model());
+  auto const names = linear_names(summarizer);
+  CHECK(names.size() == 6 * 6 + 4 * 10);
+  CHECK(names.front() == "model.encoder.layers.0.self_attn.k_proj");
+  CHECK(names.at(5) == "model.encoder.layers.0.fc2");
+  CHECK(names.at(6 * 6 + 4) == "model.decoder.layers.0.encoder_attn.k_proj");
+  CHECK(names.back() == "model.decoder.layers.3.fc2");
+  CHECK(names == matrices_of(summarizer.config()));
+  CHECK(summarizer.parameters() == 23'655'168);
+  CHECK(summarizer.bytes() == 4 * 23'655'168);
+}
+
+TEST_CASE("each visited layer holds the weight and the bias of its name") {
+  auto const c = checkpoint::tiny();
+  auto const model = c.load<float>();
+  model.visit_linears([&](std::string const& name, linear<float> const& layer) {
+    CAPTURE(name);
+    CHECK(std::ranges::equal(layer.dense_weight(), c.tensors.at(name + ".weight").values()));
+    CHECK(std::ranges::equal(*layer.bias(), c.tensors.at(name + ".bias").values()));
+  });
+}
+
+TEST_CASE("a tied table is one copy for encoder, decoder and output") {
+  auto const model = bart<float>::load(tiny_model());
+  auto const* const table = model.encoder().embed.tokens()->data();
+  CHECK(model.decoder().embed.tokens()->data() == table);
+  CHECK(model.output_table().data == table);
+  CHECK(model.output_table().shape() == shape2{97, 32});
+}
+
+TEST_CASE_TEMPLATE("parameters() counts what is stored, also after a layer was replaced", T, float,
+                   double) {
+  auto model = bart<T>::load(tiny_model());
+  auto const before = model.parameters();
+  CHECK(before == bart_parameters(model.config()));
+  CHECK(model.bytes() == before * sizeof(T));
+  model.visit_linears([](std::string const& name, linear<T>& layer) {
+    if (name == "model.decoder.layers.1.fc1") {  // 48 x 32
+      layer = layer.with_weight(
+          low_rank<T, two_factor>{make_matrix<T>({48, 3}), make_matrix<T>({3, 32})});
+    }
+  });
+  CHECK(model.parameters() == before - 48 * 32 + 3 * (48 + 32));
+}
+
+TEST_CASE("a table that is equal under two names is stored and counted once") {
+  auto c = checkpoint::tiny();
+  c.config["tie_word_embeddings"] = false;
+  c.tensors["lm_head.weight"] = c.tensors.at("model.shared.weight");
+  auto const model = c.load<float>();
+  CHECK(model.output_table().data == model.encoder().embed.tokens()->data());
+  CHECK(model.parameters() == bart_parameters(model.config()) - 97 * 32);
+}
+
+TEST_CASE("scaled embeddings are sqrt(d_model) times the token, positions as they are") {
+  auto c = checkpoint::tiny();
+  c.config["scale_embedding"] = true;
+  auto const model = c.load<double>();
+  auto const& embed = model.encoder().embed;
+  auto y = make_matrix<double>({1, 32});
+  embed(std::vector<token_id>{40}, 7, as_view(y));
+  for (index_t j = 0; j < 32; ++j) {
+    CHECK(y(0, j) == std::sqrt(32.0) * (*embed.tokens())(40, j) + embed.positions()(9, j));
+  }
+  CHECK(as_view(*embed.tokens())(40, 0) == model.output_table()(40, 0));  // the head is not scaled
+}
+
+TEST_CASE("rows of one sentence that write the same have the same states") {
+  auto const model = bart<double>::load(tiny_model());
+  workspace<double> scratch;
+  std::vector<token_id> const source{0, 17, 5, 41, 9, 2};
+  auto memory = make_matrix<double>({6, 32});
+  model.encoder()(source, 1, {}, as_view(memory), scratch);
+  std::vector<index_t> const source_of{0, 0, 0};
+  auto state = model.decoder().start(as_view(memory), 1, {}, source_of, 4, scratch);
+  CHECK(state.rows() == 3);
+  CHECK(state.length() == 0);
+  auto x = make_matrix<double>({3, 32});
+  model.decoder()(std::vector<token_id>{2, 2, 2}, state, as_view(x), scratch);
+  CHECK(state.length() == 1);
+  auto const states = as_view(std::as_const(x));
+  CHECK(distance(states.row_range(1, 1), states.row_range(0, 1)) <= rounding);
+  CHECK(distance(states.row_range(2, 1), states.row_range(0, 1)) <= rounding);
+  model.decoder()(std::vector<token_id>{2, 9, 2}, state, as_view(x), scratch);
+  CHECK(distance(states.row_range(2, 1), states.row_range(0, 1)) <= rounding);
+  CHECK(distance(states.row_range(1, 1), states.row_range(0, 1)) > 0.01);
+}
+
+TEST_CASE("after a reorder rows go on as if they had always been in their new places") {
+  auto const model = bart<double>::load(tiny_model());
+  workspace<double> scratch;
+  std::vector<token_id> const sources{0, 17, 5, 41, 9, 2, 0, 33, 8, 2, 1, 1};
+  std::vector<index_t> const lengths{6, 4};
+  auto memory = make_matrix<double>({12, 32});
+  model.encoder()(sources, 2, lengths, as_view(memory), scratch);
+  auto const start = [&](std::vector<index_t> const& source_of) {
+    return model.decoder().start(as_view(memory), 2, lengths, source_of, 1, scratch);
+  };
+  auto moved = start({0, 0, 1});
+  auto straight = start({0, 1, 1, 0});
+  auto x = make_matrix<double>({3, 32});
+  auto y = make_matrix<double>({4, 32});
+  model.decoder()(std::vector<token_id>{2, 3, 4}, moved, as_view(x), scratch);
+  moved.reorder(std::vector<index_t>{1, 2, 2, 0});
+  CHECK(moved.source_of == straight.source_of);
+  model.decoder()(std::vector<token_id>{3, 4, 4, 2}, straight, as_view(y), scratch);
+  auto after = make_matrix<double>({4, 32});
+  std::vector<token_id> const next{10, 11, 12, 13};
+  model.decoder()(next, moved, as_view(after), scratch);
+  model.decoder()(next, straight, as_view(y), scratch);
+  CHECK(distance(as_view(after), as_view(y)) <= rounding);
+}
+
+TEST_CASE("outputs of another size than the tokens are refused, caches stay as they are") {
+  auto const model = bart<double>::load(tiny_model());
+  workspace<double> scratch;
+  std::vector<token_id> const source{0, 17, 5, 2};
+  auto memory = make_matrix<double>({8, 32});
+  auto const encode = [&](index_t rows, index_t batch) {
+    return refusal<shape_error>(
+        [&] { model.encoder()(source, batch, {}, as_view(memory).row_range(0, rows), scratch); });
+  };
+  CHECK(encode(4, 2) == "(nothing was thrown)");
+  CHECK(has(encode(8, 2), "4 tokens into 8 x 32"));
+  CHECK(has(encode(3, 2), "4 tokens into 3 x 32"));
+  CHECK(has(encode(4, 3), "4 tokens in a batch of 3"));
+  CHECK(has(encode(4, 0), "4 tokens in a batch of 0"));
+  CHECK(encode(4, 1) == "(nothing was thrown)");
+
+  auto state = model.decoder().start(as_view(memory).row_range(0, 4), 1, {},
+                                     std::vector<index_t>{0, 0}, 4, scratch);
+  auto x = make_matrix<double>({4, 32});
+  auto const decode = [&](std::vector<token_id> const& ids, index_t rows) {
+    return refusal<shape_error>(
+        [&] { model.decoder()(ids, state, as_view(x).row_range(0, rows), scratch); });
+  };
+  CHECK(has(decode({2, 2}, 4), "2 tokens into 4 x 32"));
+  CHECK(has(decode({2, 2, 2}, 3), "3 tokens for 2 rows"));
+  CHECK(has(decode({}, 0), "0 tokens for 2 rows"));
+  CHECK(has(decode({2, 97}, 2), "token id 97 is outside the vocabulary of 97"));
+  CHECK(state.length() == 0);
+
+  auto logits = make_matrix<double>({4, 96});
+  CHECK(has(refusal<shape_error>([&] { model.logits(as_view(x), as_view(logits)); }),
+            "4 x 32 states into 4 x 96"));
+}
+
+TEST_CASE("key lengths that do not fit the sentences are refused") {
+  auto const model = bart<double>::load(tiny_model());
+  workspace<double> scratch;
+  std::vector<token_id> const sources{0, 17, 5, 2, 0, 2};
+  auto memory = make_matrix<double>({6, 32});
+  using lengths = std::vector<index_t>;
+  CHECK_THROWS_AS(model.encoder()(sources, 2, lengths{3}, as_view(memory), scratch), shape_error);
+  CHECK_THROWS_AS(model.encoder()(sources, 2, lengths{3, 0}, as_view(memory), scratch),
+                  shape_error);
+  model.encoder()(sources, 2, lengths{3, 2}, as_view(memory), scratch);
+  auto state = model.decoder().start(as_view(memory), 2, lengths{3}, lengths{0, 1}, 4, scratch);
+  auto x = make_matrix<double>({2, 32});
+  CHECK_THROWS_AS(model.decoder()(std::vector<token_id>{2, 2}, state, as_view(x), scratch),
+                  shape_error);
+}
+
+TEST_CASE("a position beyond the table is refused, the state stays") {
+  auto const model = bart<float>::load(tiny_model());  // 40 positions
+  workspace<float> scratch;
+  std::vector<token_id> const source{0, 2};
+  auto memory = make_matrix<float>({2, 32});
+  model.encoder()(source, 1, {}, as_view(memory), scratch);
+  auto state = model.decoder().start(as_view(memory), 1, {}, std::vector<index_t>{0}, 64, scratch);
+  auto x = make_matrix<float>({40, 32});
+  model.decoder()(std::vector<token_id>(39, 5), state, as_view(x).row_range(0, 39), scratch);
+  auto const two = refusal<shape_error>([&] {
+    model.decoder()(std::vector<token_id>{5, 5}, state, as_view(x).row_range(0, 2), scratch);
+  });
+  CHECK(has(two, "positions 39 to 40 exceed the table of 40"));
+  CHECK(state.length() == 39);
+  model.decoder()(std::vector<token_id>{5}, state, as_view(x).row_range(0, 1), scratch);
+  CHECK(state.length() == 40);
+}
+
+TEST_CASE("layers see every state, first the embedded input and last the output") {
+  auto const model = bart<float>::load(tiny_model());
+  workspace<float> scratch;
+  std::vector<token_id> const source{0, 17, 2};
+  auto memory = make_matrix<float>({3, 32});
+  std::vector<index_t> seen;
+  bool last_is_output = false;
+  model.encoder()(source, 1, {}, as_view(memory), scratch,
+                  [&](index_t layer, matrix_view<float const> states) {
+                    seen.push_back(layer);
+                    last_is_output = states.data == memory.data();
+                  });
+  CHECK(seen == std::vector<index_t>{0, 1, 2});
+  CHECK(last_is_output);
+}
+
+TEST_CASE("within the capacity every step is decoded without any allocation") {
+  auto const model = bart<float>::load(tiny_model());
+  // A short source: the decoder's rows need more scratch than the encoder has made.
+  std::vector<std::vector<token_id>> const long_sources{{0, 17, 5, 41, 9, 2}, {0, 33, 2}};
+  std::vector<std::vector<token_id>> const short_source{{2}};
+  for (auto const& sources : {long_sources, short_source}) {
+    CAPTURE(sources.size());
+    auto const beams = 6 / static_cast<index_t>(sources.size());
+    bart_step_decoder decoder(model, pad_batch(sources, 1), beams, 8);
+    std::vector<token_id> const tokens{2, 2, 2, 2, 2, 2};
+    std::vector<index_t> const parents{1, 0, 0, 5, 3, 4};
+    auto const eight = support::allocations_in([&] {
+      for (int step = 0; step < 8; ++step) {
+        decoder.step(tokens);
+        decoder.reorder(parents);
+      }
+    });
+    CHECK(eight == 0);
+    CHECK(support::allocations_in([&] { decoder.step(tokens); }) > 0);
+  }
+}
+
+TEST_CASE("and so it is with one layer, and for all positions that the model has") {
+  auto c = checkpoint::tiny();
+  c.config["decoder_layers"] = 1;
+  auto const model = c.load<float>();
+  for (index_t const beams : {1, 2, 5, 6}) {
+    CAPTURE(beams);
+    bart_step_decoder decoder(model, pad_batch(std::vector<std::vector<token_id>>{{2}}, 1), beams,
+                              40);
+    std::vector<token_id> const tokens(static_cast<std::size_t>(beams), 2);
+    auto const all = support::allocations_in([&] {
+      for (int step = 0; step < 40; ++step) {
+        decoder.step(tokens);
+      }
+    });
+    CHECK(all == 0);
+  }
+}
+
+TEST_CASE("a model of double and a model of float hold the same numbers") {
+  auto const single = bart<float>::load(tiny_model());
+  auto const twice = bart<double>::load(tiny_model());
+  auto const a = single.output_table();
+  auto const b = twice.output_table();
+  REQUIRE(a.shape() == b.shape());
+  for (index_t i = 0; i < a.rows; ++i) {
+    CHECK(std::ranges::equal(a.row(i), b.row(i), {}, [](float x) { return double{x}; }));
+  }
+}
