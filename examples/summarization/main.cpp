@@ -18,13 +18,14 @@ namespace {
 
 constexpr int bad_input = 2;  // exit status for anything that the user can mend
 
-/// Threads of OpenMP that spin while they wait lose whole time slices as soon as another program
-/// wants a processor: 20 s instead of 0.7 s for one summary were measured. OpenMP reads its policy
-/// before main, so the program starts itself once more with it, unless the user has chosen.
-void wait_without_spinning(char** arguments) {
-  constexpr auto policy = "OMP_WAIT_POLICY";
-  if (std::getenv(policy) == nullptr && std::getenv("GOMP_SPINCOUNT") == nullptr &&
-      ::setenv(policy, "passive", 0) == 0) {
+/// Threads of GNU OpenMP spin for about a millisecond while they wait, and lose whole time slices
+/// as soon as other programs want the processors (docs/openblas.md). A thousand turns are enough
+/// for the short waits inside a decomposition. The library reads the variable before main, so the
+/// program starts itself once more with it, unless the user has chosen.
+void spin_briefly(char** arguments) {
+  constexpr auto spins = "GOMP_SPINCOUNT";
+  if (std::getenv(spins) == nullptr && std::getenv("OMP_WAIT_POLICY") == nullptr &&
+      ::setenv(spins, "1000", 0) == 0) {
     ::execv("/proc/self/exe", arguments);  // returns only if it fails, which costs speed alone
   }
 }
@@ -32,7 +33,7 @@ void wait_without_spinning(char** arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  wait_without_spinning(argv);
+  spin_briefly(argv);
   CLI::App app("eckart: summarize with BART, dense or low-rank, and see what low rank saves");
   app.require_subcommand(1);
   app.set_version_flag("--version", fmt::format("eckart {}.{}.{}", ECKART_VERSION_MAJOR,
