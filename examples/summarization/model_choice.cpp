@@ -44,7 +44,8 @@ auto embedded_model() -> std::filesystem::path {
 void model_choice::add_to(CLI::App& command) {
   std::map<std::string, form> const forms{{"two-factor", form::two_factor},
                                           {"diagonal-core", form::diagonal_core},
-                                          {"full-core", form::full_core}};
+                                          {"full-core", form::full_core},
+                                          {"pivoted", form::pivoted}};
   command
       .add_option("--model", directory,
                   "directory with config.json, safetensors and tokenizer (default: the embedded "
@@ -71,7 +72,7 @@ void model_choice::add_to(CLI::App& command) {
   command
       .add_option("--form", stored_as,
                   "how factors are stored: two-factor (default), "
-                  "diagonal-core or full-core (the textbook's)")
+                  "pivoted, diagonal-core or full-core (the textbook's)")
       ->option_text("FORM")
       ->transform(CLI::CheckedTransformer(forms));
   command.add_option("--threads", threads, "threads (default: all processors)")

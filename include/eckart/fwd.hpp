@@ -14,6 +14,7 @@ struct matrix_view;
 struct full_core;
 struct diagonal_core;
 struct two_factor;
+struct pivoted;
 
 }  // namespace v0
 }  // namespace eckart

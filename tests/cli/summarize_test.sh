@@ -49,6 +49,8 @@ tail -n 1 single.jsonl | grep -q '^{"id":"d12","summary":"' || say_failure 'last
 cmp full.jsonl single.jsonl || say_failure 'full rank changes summaries'
 expect 0 'Maya' summarize --rank 159 d01.txt
 expect 0 'rank 159, attention, full-core' summarize --compare --rank 159 --form full-core d01.txt
+expect 0 'parameters  *23,655,168  *22,737,664  *0.96' \
+  summarize --compare --rank 256 --form pivoted d01.txt
 expect 0 '"low_rank"' summarize --compare --json --rank-ratio 0.33 --targets linear d01.txt
 expect 0 'energy 0.9, q_proj,fc1' summarize --compare --energy 0.9 --targets q_proj,fc1 d01.txt
 

@@ -193,13 +193,13 @@ TEST_CASE("a batch of all dialogues gives each dialogue the ids that it gets alo
 TEST_CASE("full-rank factors of every attention matrix leave all ids as they are") {
   auto const json = read_json(golden::directory() / "summarizer.json");
   auto const options = options_with(special_tokens_only(), json["generation"]["beam4"]);
-  for (auto const stored_as : {form::full_core, form::diagonal_core, form::two_factor}) {
+  for (auto const stored_as : {form::full_core, form::two_factor, form::pivoted}) {
     CAPTURE(name_of(stored_as));
     auto model = bart<float>::load(golden::embedded_model());
     auto const dense = model.parameters();
     auto const report = compress(model, attention_targets(), at_rank{384}, stored_as);
     CHECK(report.size() == 6 * 4 + 4 * 8);
-    CHECK(model.parameters() > dense);  // past the break-even rank factors only cost
+    CHECK(model.parameters() >= dense);  // at full rank no form saves, pivoted costs nothing
     for (auto const& one : json["cases"]) {
       CAPTURE(one["id"].get<std::string>());
       auto const sources = std::vector<golden::ids>{one["input_ids"].get<golden::ids>()};

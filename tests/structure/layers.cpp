@@ -148,7 +148,7 @@ auto reserved_names() -> std::vector<reserved> const& {
        "an xtensor header"},
       {std::regex(R"(\b(xflens|cxxblas)\b|[<"]xtensor-blas/)"), "backend/openblas.hpp",
        "xtensor-blas"},
-      {std::regex(R"(\blapacke\.h\b|\bLAPACKE_\w+)"), "backend/openblas.hpp", "LAPACKE"},
+      {std::regex(R"(\blapacke\.h\b|\bLAPACKE_\w+)"), "backend/lapack.hpp", "LAPACKE"},
       {std::regex(R"(\bcblas(-openblas)?\.h\b)"), "", "cblas.h, it conflicts with xtensor-blas"},
       {std::regex(R"(\bxlinalg\.hpp\b)"), "", "xlinalg.hpp, it costs two seconds a unit"}};
   return list;
@@ -419,8 +419,8 @@ TEST_CASE("a foreign library is named by the header that owns it and by no other
         foreign{"#include <xtensor-blas/xblas_config.hpp>", "backend/openblas.hpp"},
         foreign{"#include <xflens/cxxblas/cxxblas.cxx>", "backend/openblas.hpp"},
         foreign{"inline void f() { cxxblas::gemm(); }", "backend/openblas.hpp"},
-        foreign{"#include <lapacke.h>", "backend/openblas.hpp"},
-        foreign{"inline int f() { return LAPACKE_dgesdd(); }", "backend/openblas.hpp"}}) {
+        foreign{"#include <lapacke.h>", "backend/lapack.hpp"},
+        foreign{"inline int f() { return LAPACKE_dgesdd(); }", "backend/lapack.hpp"}}) {
     CAPTURE(name.line);
     CHECK(synthetic_tree().add(name.owner, name.line).violations().empty());
     auto const found = synthetic_tree().add("linalg/other.hpp", name.line).violations();

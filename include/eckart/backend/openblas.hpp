@@ -2,6 +2,7 @@
 
 #include "eckart/backend/blas_info.hpp"
 #include "eckart/backend/concept.hpp"
+#include "eckart/backend/lapack.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -21,8 +22,6 @@
 #error "xtensor-blas was included without HAVE_CBLAS: products would silently run as plain loops"
 #endif
 
-#include <lapacke.h>
-
 namespace eckart {
 inline namespace v0 {
 
@@ -40,7 +39,7 @@ inline auto to_blas_int(index_t n) -> int {
   return static_cast<int>(n);
 }
 
-/// OpenBLAS and LAPACKE, the default backend. Stateless.
+/// OpenBLAS and its LAPACK, the default backend. Stateless.
 struct openblas {
   using memory = host_memory;
 
@@ -83,7 +82,7 @@ struct openblas {
   auto svd_worksize(svd_method method, shape2 a) const -> index_t {
     T query = 0;
     auto const none = matrix_view<T>{};
-    lapack_int no_integers = 0;
+    lapack::integer no_integers = 0;
     call_svd(method, a, none.data, a.cols, none.data, none.data,
              std::max<index_t>(1, rank_bound(a)), none.data, a.cols, &query, -1, &no_integers);
     // LAPACK before 3.10.1 rounds large sizes to the nearest float, perhaps below what it needs.
@@ -100,7 +99,7 @@ struct openblas {
     detail::ready_blas();
     auto const integers = static_cast<std::size_t>(integer_elements<T>(a.shape()));
     auto* const integer_work = ::new (static_cast<void*>(work.data()))
-        lapack_int[integers * sizeof(T) / sizeof(lapack_int)];
+        lapack::integer[integers * sizeof(T) / sizeof(lapack::integer)];
     auto const rest = work.subspan(integers);
     return call_svd(method, a.shape(), a.data, a.ld, s.data(), u.data, u.ld, vt.data, vt.ld,
                     rest.data(), to_blas_int(static_cast<index_t>(rest.size())), integer_work);
@@ -143,36 +142,24 @@ struct openblas {
   // gesdd wants 8 min(m, n) integers: the elements of T that hold them.
   template <real T>
   static auto integer_elements(shape2 a) -> index_t {
-    auto const bytes = 8 * rank_bound(a) * static_cast<index_t>(sizeof(lapack_int));
+    auto const bytes = 8 * rank_bound(a) * static_cast<index_t>(sizeof(lapack::integer));
     auto const size = static_cast<index_t>(sizeof(T));
     return (bytes + size - 1) / size;
   }
 
   template <real T>
   static auto call_svd(svd_method method, shape2 a, T* data, index_t ld, T* s, T* u, index_t ldu,
-                       T* vt, index_t ldvt, T* work, int work_size, lapack_int* integers) -> int {
+                       T* vt, index_t ldvt, T* work, int work_size, lapack::integer* integers)
+      -> int {
     auto const m = to_blas_int(a.cols);  // LAPACK's matrix is the transpose
     auto const n = to_blas_int(a.rows);
     auto const lda = to_blas_int(ld);
     auto const ld_left = to_blas_int(ldvt);
     auto const ld_right = to_blas_int(ldu);
-    constexpr int columns = LAPACK_COL_MAJOR;
-    if (method == svd_method::divide_and_conquer) {
-      if constexpr (std::same_as<T, float>) {
-        return LAPACKE_sgesdd_work(columns, 'S', m, n, data, lda, s, vt, ld_left, u, ld_right, work,
-                                   work_size, integers);
-      } else {
-        return LAPACKE_dgesdd_work(columns, 'S', m, n, data, lda, s, vt, ld_left, u, ld_right, work,
-                                   work_size, integers);
-      }
-    }
-    if constexpr (std::same_as<T, float>) {
-      return LAPACKE_sgesvd_work(columns, 'S', 'S', m, n, data, lda, s, vt, ld_left, u, ld_right,
-                                 work, work_size);
-    } else {
-      return LAPACKE_dgesvd_work(columns, 'S', 'S', m, n, data, lda, s, vt, ld_left, u, ld_right,
-                                 work, work_size);
-    }
+    return method == svd_method::divide_and_conquer
+               ? lapack::gesdd(m, n, data, lda, s, vt, ld_left, u, ld_right, work, work_size,
+                               integers)
+               : lapack::gesvd(m, n, data, lda, s, vt, ld_left, u, ld_right, work, work_size);
   }
 };
 

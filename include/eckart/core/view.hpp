@@ -8,6 +8,7 @@
 #include <ostream>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 namespace eckart {
 inline namespace v0 {
@@ -74,10 +75,6 @@ struct matrix_view {
 template <class T>
 matrix_view(T*, index_t, index_t) -> matrix_view<T>;
 
-/// Scalar type of a dense matrix, without const.
-template <dense_matrix E>
-using value_t = std::remove_const_t<typename E::value_type>;
-
 /// View on a container of rank 2 with unit column stride: xtensor, xarray, adaptor, xtensor view.
 /// Throws shape_error for another rank or for a column stride other than 1. O(1), no copy.
 template <dense_matrix E>
@@ -106,6 +103,17 @@ template <class T>
 auto as_view(matrix_view<T> v) -> matrix_view<T> {
   return v;
 }
+
+/// What functions take as a matrix: a container with rank-2 row-major storage, or a matrix_view.
+template <class E>
+concept matrix_like = requires(E& e) {
+  as_view(e);
+};
+
+/// Scalar type of a matrix, without const.
+template <matrix_like E>
+using value_t =
+    std::remove_const_t<std::remove_pointer_t<decltype(as_view(std::declval<E&>()).data)>>;
 
 /// View on the elements of a vector.
 template <class T>

@@ -2,6 +2,7 @@
 
 #include "eckart/core/workspace.hpp"
 #include "eckart/factor/low_rank.hpp"
+#include "eckart/factor/pivoted.hpp"
 
 /// y = x W^T through the factors, from the narrow side out: with x (rows, n) and W (m, n) of rank
 /// k the intermediate results are (rows, k).
@@ -12,7 +13,11 @@ inline namespace v0 {
 template <real T, class Form>
 auto apply_worksize(low_rank<T, Form> const& w, index_t rows) -> std::size_t {
   auto const once = workspace<T>::footprint(rows, w.rank());
-  return std::same_as<Form, full_core> ? 2 * once : once;
+  if constexpr (std::same_as<Form, pivoted>) {
+    return once + workspace<T>::footprint(rows, w.shape().rows - w.rank());
+  } else {
+    return std::same_as<Form, full_core> ? 2 * once : once;
+  }
 }
 
 /// y = x (L R)^T + beta y: x R^T is (rows, k). 2 k (m+n) FLOPs a row.
@@ -48,10 +53,40 @@ void apply_work(std::type_identity_t<matrix_view<T const>> x, low_rank<T, full_c
   backend.gemm(op::none, op::transpose, T{1}, matrix_view<T const>(second), w.u(), beta, y);
 }
 
+/// y = x (P [1; C] K)^T + beta y: the kept rows of W give x K^T (rows, k), of which the others are
+/// combinations; both are written to their places. 2 k (m+n-k) FLOPs a row.
+template <real T, blas_backend<T> B = openblas>
+void apply_work(std::type_identity_t<matrix_view<T const>> x, low_rank<T, pivoted> const& w,
+                matrix_view<T> y, workspace<T>& scratch, B const& backend = {}, T beta = 0) {
+  auto const k = w.rank();
+  if (y.rows != x.rows || y.cols != w.shape().rows) {
+    throw shape_error(
+        message("apply: ", x.shape(), " times a pivoted ", w.shape(), " into ", y.shape()));
+  }
+  auto const frame = scratch.frame();
+  auto const kept = scratch.take_matrix(x.rows, k);
+  auto const others = scratch.take_matrix(x.rows, y.cols - k);
+  backend.gemm(op::none, op::transpose, T{1}, x, w.kept(), T{0}, kept);
+  backend.gemm(op::none, op::transpose, T{1}, matrix_view<T const>(kept), w.combinations(), T{0},
+               others);
+  auto const places = w.rows().data();
+  for (index_t i = 0; i < y.rows; ++i) {
+    auto* const to = y.data + i * y.ld;
+    auto const put = [&](T const* from, index_t first, index_t count) {
+      for (index_t j = 0; j < count; ++j) {
+        auto& place = to[places[first + j]];
+        place = beta == T{0} ? from[j] : beta * place + from[j];
+      }
+    };
+    put(kept.data + i * kept.ld, 0, k);
+    put(others.data + i * others.ld, k, y.cols - k);
+  }
+}
+
 /// `apply(x, w)`: x W^T as a new (rows, m) matrix. Throws shape_error. An object and not a function
 /// because std::apply would win every unqualified call by argument-dependent lookup.
 struct apply_function {
-  template <dense_matrix X, class Form, blas_backend<value_t<X>> B = openblas>
+  template <matrix_like X, class Form, blas_backend<value_t<X>> B = openblas>
   auto operator()(X const& x, low_rank<value_t<X>, Form> const& w, B const& backend = {}) const
       -> matrix<value_t<X>> {
     using T = value_t<X>;

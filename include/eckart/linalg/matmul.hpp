@@ -23,7 +23,7 @@ void matmul(std::type_identity_t<matrix_view<T const>> a,
 }
 
 /// The product p(a) q(b) as a new matrix. Throws shape_error. 2 m n k FLOPs.
-template <dense_matrix L, dense_matrix R, blas_backend<value_t<L>> B = openblas>
+template <matrix_like L, matrix_like R, blas_backend<value_t<L>> B = openblas>
 requires std::same_as<value_t<L>, value_t<R>>
 auto matmul(op p, L const& a, op q, R const& b, B const& backend = {}) -> matrix<value_t<L>> {
   auto const left = as_view(a);
@@ -35,7 +35,7 @@ auto matmul(op p, L const& a, op q, R const& b, B const& backend = {}) -> matrix
 }
 
 /// The product a b as a new matrix. Throws shape_error. 2 m n k FLOPs.
-template <dense_matrix L, dense_matrix R, blas_backend<value_t<L>> B = openblas>
+template <matrix_like L, matrix_like R, blas_backend<value_t<L>> B = openblas>
 requires std::same_as<value_t<L>, value_t<R>>
 auto matmul(L const& a, R const& b, B const& backend = {}) -> matrix<value_t<L>> {
   return matmul(op::none, a, op::none, b, backend);

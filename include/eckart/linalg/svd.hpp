@@ -3,6 +3,7 @@
 #include "eckart/backend/openblas.hpp"
 #include "eckart/core/workspace.hpp"
 #include "eckart/linalg/norm.hpp"
+#include "eckart/linalg/transpose.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -35,20 +36,6 @@ struct svd_result {
 };
 
 namespace detail {
-
-template <real T>
-void transpose(std::type_identity_t<matrix_view<T const>> from, matrix_view<T> to) {
-  constexpr index_t tile = 32;  // both tiles stay in the first-level cache
-  for (index_t top = 0; top < from.rows; top += tile) {
-    for (index_t left = 0; left < from.cols; left += tile) {
-      for (index_t i = top; i < std::min(top + tile, from.rows); ++i) {
-        for (index_t j = left; j < std::min(left + tile, from.cols); ++j) {
-          to(j, i) = from(i, j);
-        }
-      }
-    }
-  }
-}
 
 /// Makes the entry of largest magnitude in each left vector positive (the first one, if several
 /// are equal), so that the decomposition does not depend on LAPACK's choice of signs.
@@ -146,7 +133,7 @@ void svd_work(std::type_identity_t<matrix_view<T const>> a, std::span<T> s, matr
 }
 
 /// Thin SVD of a dense row-major matrix. See svd_work for method, cost and errors.
-template <dense_matrix A, lapack_backend<value_t<A>> B = openblas>
+template <matrix_like A, lapack_backend<value_t<A>> B = openblas>
 auto svd(A const& a, svd_options options = {}, B const& backend = {}) -> svd_result<value_t<A>> {
   using T = value_t<A>;
   auto const input = as_view(a);

@@ -17,7 +17,7 @@ template <real T>
 class linear {
  public:
   using weight = std::variant<matrix<T>, low_rank<T, two_factor>, low_rank<T, diagonal_core>,
-                              low_rank<T, full_core>>;
+                              low_rank<T, full_core>, low_rank<T, pivoted>>;
 
   explicit linear(weight w, std::optional<vector<T>> bias = std::nullopt)
       : weight_(std::move(w)), bias_(std::move(bias)) {
@@ -149,8 +149,7 @@ class linear {
   std::optional<vector<T>> bias_;  // (m)
 };
 
-/// The factors in the asked form, as the weight of a linear layer. The pivoted form is not a
-/// truncation of the SVD alone; asking for it or for dense throws shape_error.
+/// The factors in the asked form, as the weight of a linear layer. Throws shape_error for dense.
 template <real T>
 auto weight_in_form(low_rank<T, diagonal_core> factors, form stored_as) ->
     typename linear<T>::weight {
@@ -161,8 +160,9 @@ auto weight_in_form(low_rank<T, diagonal_core> factors, form stored_as) ->
       return factors;
     case form::two_factor:
       return to_two_factor(factors);
-    case form::dense:
     case form::pivoted:
+      return to_pivoted(factors);
+    case form::dense:
       break;
   }
   throw shape_error(message("linear: cannot store an SVD as ", name_of(stored_as)));

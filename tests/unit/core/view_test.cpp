@@ -10,6 +10,7 @@
 #include <limits>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 using namespace eckart;
@@ -138,6 +139,40 @@ TEST_CASE("a view on a view is that view") {
   CHECK(same.data == v.data);
   CHECK(same.shape() == v.shape());
   CHECK(same.ld == 3);
+}
+
+TEST_CASE_TEMPLATE("matrices, adaptors, parts and views are matrix_like", T, float, double) {
+  std::vector<T> numbers(6);
+  using adaptor = decltype(xt::adapt(numbers, std::array<std::size_t, 2>{3, 2}));
+  using part = decltype(xt::view(std::declval<matrix<T>&>(), xt::range(1, 4), xt::range(2, 6)));
+  static_assert(matrix_like<matrix<T>>);
+  static_assert(matrix_like<matrix<T> const>);
+  static_assert(matrix_like<xt::xarray<T>>);
+  static_assert(matrix_like<adaptor>);
+  static_assert(matrix_like<part>);
+  static_assert(matrix_like<matrix_view<T>>);
+  static_assert(matrix_like<matrix_view<T const>>);
+  static_assert(matrix_like<matrix_view<T> const>);
+}
+
+TEST_CASE_TEMPLATE("numbers, pointers, spans and lazy expressions are not matrix_like", T, float,
+                   double) {
+  using sum = decltype(std::declval<matrix<T>&>() + std::declval<matrix<T>&>());
+  static_assert(!matrix_like<T>);
+  static_assert(!matrix_like<T*>);
+  static_assert(!matrix_like<std::span<T>>);
+  static_assert(!matrix_like<std::vector<T>>);
+  static_assert(!matrix_like<shape2>);
+  static_assert(!matrix_like<sum>);
+}
+
+TEST_CASE_TEMPLATE("value_t is the scalar without const", T, float, double) {
+  static_assert(std::is_same_v<value_t<matrix<T>>, T>);
+  static_assert(std::is_same_v<value_t<matrix<T> const>, T>);
+  static_assert(std::is_same_v<value_t<xt::xarray<T>>, T>);
+  static_assert(std::is_same_v<value_t<matrix_view<T>>, T>);
+  static_assert(std::is_same_v<value_t<matrix_view<T const>>, T>);
+  static_assert(std::is_same_v<value_t<matrix_view<T const> const>, T>);
 }
 
 TEST_CASE("negative sizes and rows that overlap are refused by name") {

@@ -358,7 +358,7 @@ TEST_CASE("batches, lengths and sources that do not fit are refused, outputs and
 
 TEST_CASE("no call takes more workspace than worksize() says") {
   random_source random(13);
-  for (auto const stored_as : {form::dense, form::two_factor, form::full_core}) {
+  for (auto const stored_as : {form::dense, form::two_factor, form::full_core, form::pivoted}) {
     auto const layer = random.attention<double>(2, 12, stored_as);
     auto const x = random.matrix<double>(3 * 20, 12);
     auto y = make_matrix<double>({3 * 20, 12});

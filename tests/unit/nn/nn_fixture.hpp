@@ -76,6 +76,10 @@ class random_source {
             eckart::low_rank<T, eckart::full_core>{scaled(outputs, rank), scaled(rank, rank),
                                                    scaled(rank, inputs)},
             std::move(bias));
+      case eckart::form::pivoted:
+        return eckart::linear<T>(eckart::to_pivoted(eckart::low_rank<T, eckart::two_factor>{
+                                     scaled(outputs, rank), scaled(rank, inputs)}),
+                                 std::move(bias));
       default:
         return eckart::linear<T>(scaled(outputs, inputs), std::move(bias));
     }
@@ -140,6 +144,9 @@ auto factors_of(eckart::linear<T> const& layer) -> std::vector<eckart::matrix<do
     }
     auto operator()(low_rank<T, full_core> const& w) const -> list {
       return {in_double(w.u()), in_double(w.core()), in_double(w.vt())};
+    }
+    auto operator()(low_rank<T, pivoted> const& w) const -> list {
+      return (*this)(to_two_factor(w));
     }
   };
   return std::visit(visitor{}, layer.stored_weight());

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "eckart/backend/openblas.hpp"
+#include "eckart/linalg/norm.hpp"
+
+#include <algorithm>
+
+namespace eckart {
+inline namespace v0 {
+
+/// a is not positive definite: the leading block of this order is not.
+struct not_positive_definite : numerical_error {
+  index_t pivot;  ///< counted from 0
+
+  explicit not_positive_definite(index_t failing_pivot, shape2 a)
+      : numerical_error(message("cholesky: the ", a, " matrix is not positive definite, pivot ",
+                                failing_pivot, " fails"),
+                        static_cast<int>(failing_pivot) + 1),
+        pivot(failing_pivot) {}
+};
+
+/// a = L L^T in place: the lower triangle of a symmetric positive definite matrix becomes L and the
+/// upper one zero; the upper triangle is not read. n³ / 3 FLOPs (Golub and Van Loan, 4th ed.,
+/// section 4.2). Throws shape_error, numerical_error for a non-finite lower triangle, and
+/// not_positive_definite, after which a is undefined.
+template <real T>
+void cholesky_work(matrix_view<T> a) {
+  if (a.rows != a.cols || a.rows == 0) {
+    throw shape_error(message("cholesky: of a ", a.shape(), " matrix"));
+  }
+  for (index_t i = 0; i < a.rows; ++i) {
+    std::ranges::fill(a.row(i).subspan(static_cast<std::size_t>(i) + 1), T{0});
+  }
+  if (auto const bad = find_non_finite(a)) {
+    throw numerical_error(message("cholesky: element (", bad->row, ", ", bad->col, ") of the ",
+                                  a.shape(), " matrix is ", a(bad->row, bad->col)),
+                          0);
+  }
+  detail::ready_blas();
+  // Row-major lower is column-major upper.
+  auto const info = lapack::potrf(to_blas_int(a.rows), a.data, to_blas_int(a.ld));
+  if (info > 0) {
+    throw not_positive_definite(info - 1, a.shape());
+  }
+}
+
+/// The lower triangular L of a = L L^T. See cholesky_work.
+template <matrix_like A>
+auto cholesky(A const& a) -> matrix<value_t<A>> {
+  auto l = to_matrix(as_view(a));
+  cholesky_work(as_view(l));
+  return l;
+}
+
+}  // namespace v0
+}  // namespace eckart
