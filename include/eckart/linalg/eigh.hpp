@@ -93,8 +93,8 @@ auto eigh(A const& a) -> eigh_result<value_t<A>> {
   return detail::falling_pairs<T>(values, matrix_view<T const>(vectors.data(), n, n));
 }
 
-/// The k largest eigenpairs (LAPACK syevr). Their vectors are less closely orthonormal than those of
-/// all pairs: 44 n eps was seen. Throws as eigh, and shape_error for k outside 1 to n.
+/// The k largest eigenpairs (LAPACK syevr). Their vectors are less closely orthonormal than those
+/// of all pairs: 44 n eps was seen. Throws as eigh, and shape_error for k outside 1 to n.
 template <matrix_like A>
 auto eigh(A const& a, index_t k) -> eigh_result<value_t<A>> {
   using T = value_t<A>;
