@@ -31,11 +31,7 @@ void cholesky_work(matrix_view<T> a) {
   for (index_t i = 0; i < a.rows; ++i) {
     std::ranges::fill(a.row(i).subspan(static_cast<std::size_t>(i) + 1), T{0});
   }
-  if (auto const bad = find_non_finite(a)) {
-    throw numerical_error(message("cholesky: element (", bad->row, ", ", bad->col, ") of the ",
-                                  a.shape(), " matrix is ", a(bad->row, bad->col)),
-                          0);
-  }
+  detail::refuse_non_finite(matrix_view<T const>(a), "cholesky");
   detail::ready_blas();
   // Row-major lower is column-major upper.
   auto const info = lapack::potrf(to_blas_int(a.rows), a.data, to_blas_int(a.ld));

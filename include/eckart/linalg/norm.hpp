@@ -101,5 +101,18 @@ auto find_non_finite(matrix_view<T> a) -> std::optional<position> {
   return std::nullopt;
 }
 
+namespace detail {
+
+/// Throws numerical_error that names the function and the first entry that is not finite.
+template <real T>
+void refuse_non_finite(matrix_view<T const> a, char const* name) {
+  if (auto const bad = find_non_finite(a)) {
+    throw numerical_error(message(name, ": element (", bad->row, ", ", bad->col, ") of the ",
+                                  a.shape(), " matrix is ", a(bad->row, bad->col)),
+                          0);
+  }
+}
+
+}  // namespace detail
 }  // namespace v0
 }  // namespace eckart

@@ -46,15 +46,6 @@ inline void check_lapack(int info, char const* name, shape2 a) {
   }
 }
 
-template <real T>
-void refuse_non_finite(matrix_view<T const> a, char const* name) {
-  if (auto const bad = find_non_finite(a)) {
-    throw numerical_error(message(name, ": element (", bad->row, ", ", bad->col, ") of the ",
-                                  a.shape(), " matrix is ", a(bad->row, bad->col)),
-                          0);
-  }
-}
-
 inline void refuse_empty(shape2 a, char const* name) {
   if (a.rows == 0 || a.cols == 0) {
     throw shape_error(message(name, ": of a ", a, " matrix"));

@@ -94,11 +94,7 @@ void svd_work(std::type_identity_t<matrix_view<T const>> a, std::span<T> s, matr
                               ") do not fit a ", a.shape(), " matrix"));
   }
   if (options.check_finite) {
-    if (auto const bad = find_non_finite(a)) {
-      throw numerical_error(message("svd: element (", bad->row, ", ", bad->col, ") of the ",
-                                    a.shape(), " matrix is ", a(bad->row, bad->col)),
-                            0);
-    }
+    detail::refuse_non_finite(a, "svd");
   }
   auto const frame = scratch.frame();
   bool const tall = a.rows > a.cols;

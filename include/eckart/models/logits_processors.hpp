@@ -2,6 +2,7 @@
 
 #include "eckart/core/concepts.hpp"
 #include "eckart/models/generation_options.hpp"
+#include "eckart/nn/softmax.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -60,24 +61,6 @@ inline void force(std::span<float> scores, std::span<std::int32_t const> tokens)
 }
 
 }  // namespace detail
-
-/// scores - log(sum(exp(scores))). The sum is kept in double: at 50,265 terms a sum in float would
-/// lose the digits by which hypotheses differ. A NaN or +inf makes all NaN, as in the reference.
-/// O(vocabulary).
-inline void log_softmax(std::span<float> scores) {
-  float largest = detail::minus_infinity;
-  for (auto const s : scores) {
-    largest = std::max(largest, s);
-  }
-  double sum = 0;
-  for (auto const s : scores) {
-    sum += static_cast<double>(std::exp(s - largest));
-  }
-  double const log_sum = static_cast<double>(largest) + std::log(sum);
-  for (auto& s : scores) {
-    s = static_cast<float>(static_cast<double>(s) - log_sum);
-  }
-}
 
 /// Makes the given ids less likely (penalty > 1) or likelier (< 1): a negative score is multiplied
 /// by the penalty, another divided by it, once for each distinct id. O(ids^2).

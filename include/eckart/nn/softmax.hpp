@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 
 namespace eckart {
@@ -36,6 +37,20 @@ auto log_sum_exp(std::span<T const> x) -> double {
     sum += static_cast<double>(std::exp(value - static_cast<T>(largest)));
   }
   return largest + std::log(sum);
+}
+
+/// x_i <- x_i - log sum_j exp(x_j), in place: the logarithms of softmax without their underflow.
+/// The sum is kept in double: over 50,265 scores a sum in float would lose the digits by which
+/// hypotheses differ. NaN or +inf among the scores makes all NaN. x must not be empty.
+template <real T>
+void log_softmax(std::span<T> x) {
+  auto norm = log_sum_exp(std::span<T const>(x));
+  if (norm == std::numeric_limits<double>::infinity()) {
+    norm = std::numeric_limits<double>::quiet_NaN();
+  }
+  for (auto& value : x) {
+    value = static_cast<T>(static_cast<double>(value) - norm);
+  }
 }
 
 }  // namespace v0

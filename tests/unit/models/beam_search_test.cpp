@@ -296,7 +296,7 @@ TEST_CASE("with room for every hypothesis beam search finds the best of all sequ
           return;
         }
         auto logits = model.logits(0, row);
-        eckart::log_softmax(logits);
+        eckart::log_softmax(std::span(logits));
         for (std::size_t j = 0; j < logits.size(); ++j) {
           auto longer = row;
           longer.push_back(static_cast<std::int32_t>(j));

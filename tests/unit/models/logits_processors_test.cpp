@@ -35,34 +35,6 @@ TEST_CASE("default options change no score, whatever it is") {
   CHECK(processed(with_eos({2}), s, {2, 0, 0, 0}, {1, 1}) == s);
 }
 
-TEST_CASE("log-softmax subtracts the logarithm of the sum of exponentials") {
-  scores s{std::log(1.0F), std::log(2.0F), std::log(5.0F), -inf};
-  eckart::log_softmax(s);
-  CHECK(s[0] == doctest::Approx(std::log(1.0 / 8)).epsilon(1e-6));
-  CHECK(s[1] == doctest::Approx(std::log(2.0 / 8)).epsilon(1e-6));
-  CHECK(s[2] == doctest::Approx(std::log(5.0 / 8)).epsilon(1e-6));
-  CHECK(s[3] == -inf);
-}
-
-TEST_CASE("log-softmax of large and of many scores neither overflows nor loses its sum") {
-  scores large{1000.0F, 1000.0F};
-  eckart::log_softmax(large);
-  CHECK(large[0] == doctest::Approx(-std::log(2.0)).epsilon(1e-6));
-  scores many(50265, 3.0F);
-  eckart::log_softmax(many);
-  // Every exponential is exactly 1, so only the last two roundings to float remain.
-  CHECK(many[77] == doctest::Approx(-std::log(50265.0)).epsilon(1e-7));
-}
-
-TEST_CASE("log-softmax of a row with NaN or +infinity is NaN throughout") {
-  for (float const bad : {not_a_number, inf}) {
-    scores s{1, bad, 2};
-    eckart::log_softmax(s);
-    CHECK(std::isnan(s[0]));
-    CHECK(std::isnan(s[2]));
-  }
-}
-
 TEST_CASE("the repetition penalty multiplies negative and divides other scores, once an id") {
   scores s{-2, 4, 0, 4, -2};
   eckart::apply_repetition_penalty(s, ids{0, 1, 1, 2, 0, 1}, 2.0);

@@ -15,6 +15,8 @@ using support::epsilon;
 
 namespace {
 
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
 template <class T>
 auto softmax_of(std::vector<T> x) -> std::vector<T> {
   softmax(std::span(x));
@@ -134,4 +136,32 @@ TEST_CASE_TEMPLATE("log_sum_exp stands huge and infinite scores", T, float, doub
   CHECK(log_sum_exp_of<T>({-infinite, 2, -infinite}) == 2.0);
   CHECK(log_sum_exp_of<T>({-infinite, -infinite}) == -std::numeric_limits<double>::infinity());
   CHECK(log_sum_exp_of<T>({0, infinite}) == std::numeric_limits<double>::infinity());
+}
+
+TEST_CASE("log-softmax subtracts the logarithm of the sum of exponentials") {
+  std::vector<float> s{std::log(1.0F), std::log(2.0F), std::log(5.0F), -infinity};
+  log_softmax(std::span(s));
+  CHECK(s[0] == doctest::Approx(std::log(1.0 / 8)).epsilon(1e-6));
+  CHECK(s[1] == doctest::Approx(std::log(2.0 / 8)).epsilon(1e-6));
+  CHECK(s[2] == doctest::Approx(std::log(5.0 / 8)).epsilon(1e-6));
+  CHECK(s[3] == -infinity);
+}
+
+TEST_CASE("log-softmax of large and of many scores neither overflows nor loses its sum") {
+  std::vector<float> large{1000.0F, 1000.0F};
+  log_softmax(std::span(large));
+  CHECK(large[0] == doctest::Approx(-std::log(2.0)).epsilon(1e-6));
+  std::vector<float> many(50265, 3.0F);
+  log_softmax(std::span(many));
+  // Every exponential is exactly 1, so only the last two roundings to float remain.
+  CHECK(many[77] == doctest::Approx(-std::log(50265.0)).epsilon(1e-7));
+}
+
+TEST_CASE("log-softmax of a row with NaN or +infinity is NaN throughout") {
+  for (float const bad : {std::numeric_limits<float>::quiet_NaN(), infinity}) {
+    std::vector<float> s{1, bad, 2};
+    log_softmax(std::span(s));
+    CHECK(std::isnan(s[0]));
+    CHECK(std::isnan(s[2]));
+  }
 }

@@ -2,8 +2,7 @@
 
 #include "eckart/text/byte_alphabet.hpp"
 #include "eckart/text/utf8.hpp"
-
-#include <stdlib.h>
+#include "support/temporary_directory.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -17,39 +16,7 @@
 // What the tests of text share: files made by hand, a small tokenizer, random texts.
 namespace text_test {
 
-/// A new directory under the system's temporary one, removed with its content.
-class temporary_directory {
- public:
-  temporary_directory() {
-    auto name = (std::filesystem::temp_directory_path() / "eckart-text-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw std::runtime_error("mkdtemp " + name);
-    }
-    path_ = name;
-  }
-  temporary_directory(temporary_directory const&) = delete;
-  auto operator=(temporary_directory const&) -> temporary_directory& = delete;
-  ~temporary_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  auto path() const -> std::filesystem::path const& { return path_; }
-
-  /// Writes a file and answers its path.
-  auto put(std::string_view name, std::string_view content) const -> std::filesystem::path {
-    auto const path = path_ / name;
-    std::ofstream out(path, std::ios::binary);
-    out.write(content.data(), static_cast<std::streamsize>(content.size()));
-    if (!out.flush()) {
-      throw std::runtime_error("write " + path.string());
-    }
-    return path;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using support::temporary_directory;
 
 /// What the Error that `f` throws says; a note if it throws none. Other exceptions pass.
 template <class Error, class F>
