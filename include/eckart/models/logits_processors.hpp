@@ -24,6 +24,19 @@ namespace detail {
 
 inline constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
 
+/// Whether the row's last ids are these; they are no more than the row has. A loop, because GCC 12
+/// takes the bound of an inlined std::equal for a negative one and warns.
+inline auto ends_with(std::span<std::int32_t const> ids, std::span<std::int32_t const> tail)
+    -> bool {
+  auto const first = ids.size() - tail.size();
+  for (std::size_t i = 0; i < tail.size(); ++i) {
+    if (ids[first + i] != tail[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /// A source may hold ids that the head does not know (<mask> of bart-large-cnn).
 inline auto in_vocabulary(std::int32_t id, std::span<float> scores) -> bool {
   return id >= 0 && static_cast<std::size_t>(id) < scores.size();
@@ -86,10 +99,9 @@ inline void apply_encoder_repetition_penalty(std::span<float> scores,
 inline void apply_sequence_bias(std::span<float> scores, std::span<std::int32_t const> ids,
                                 std::span<token_bias const> biases) {
   for (auto const& [sequence, bias] : biases) {
-    auto const prefix = std::span(sequence).first(sequence.size() - 1);
-    if (prefix.empty() ||
-        (sequence.size() <= ids.size() &&
-         std::equal(prefix.begin(), prefix.end(), ids.last(prefix.size()).begin()))) {
+    auto const before_last = std::span(sequence).first(sequence.size() - 1);
+    if (before_last.empty() ||
+        (sequence.size() <= ids.size() && detail::ends_with(ids, before_last))) {
       scores[static_cast<std::size_t>(sequence.back())] += bias;
     }
   }
