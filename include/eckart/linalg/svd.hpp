@@ -76,7 +76,7 @@ auto svd_worksize(shape2 a, B const& backend = {}) -> std::size_t {
 }
 
 /// Thin SVD into u (m, k), s (k), vt (k, n) without allocating; a stays as it is. A tall matrix
-/// is factored as its transpose, which LAPACK does up to twice as fast; the others need no
+/// is factored as its transpose, which suits LAPACK better on some processors; the others need no
 /// transposition at all. If gesdd does not converge, gesvd tries again. Cost: about 4 m n k + 22 k³
 /// FLOPs (Golub and Van Loan, Matrix Computations, 4th ed., section 8.6). Throws shape_error, and
 /// numerical_error for non-finite input or if no driver converges.
