@@ -15,7 +15,7 @@ auto content(std::filesystem::path const& file) -> std::string {
 }  // namespace
 
 TEST_CASE("the C++ of the README is the example that is compiled and run") {
-  auto const example = content("examples/textbook/01_five_lines/main.cpp");
+  auto const example = content("examples/textbook/00_five_lines/main.cpp");
   REQUIRE(!example.empty());
   CHECK(content("README.md").find("```cpp\n" + example + "```") != std::string::npos);
 }

@@ -8,8 +8,9 @@
 namespace eckart {
 inline namespace v0 {
 
-/// How a factor enters a product: as it stands or transposed.
-enum class op : char { none, transpose };
+/// How a factor enters a product: as it stands, transposed, or transposed and conjugated. For real
+/// matrices the latter two are the same.
+enum class op : char { none, transpose, adjoint };
 
 struct host_memory {};    ///< tag: views point to memory that the processor reads
 struct device_memory {};  ///< tag: views point to memory of an accelerator

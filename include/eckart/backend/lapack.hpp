@@ -7,7 +7,7 @@
 
 #include <lapacke.h>
 
-/// LAPACK's routines by one name for float and double, column-major as in Fortran, without checks
+/// LAPACK's routines by one name for all scalars, column-major as in Fortran, without checks
 /// and without allocation. Each answers info. Only backend/ and linalg/ call them.
 namespace eckart {
 inline namespace v0 {
@@ -15,26 +15,62 @@ namespace lapack {
 
 using integer = lapack_int;
 
-/// A = U diag(s) V^T, divide and conquer, thin. integers: 8 min(m, n).
-template <real T>
-auto gesdd(int m, int n, T* a, int lda, T* s, T* u, int ldu, T* vt, int ldvt, T* work,
-           int work_size, integer* integers) -> int {
+/// The C complex numbers that LAPACKE's prototypes name; both languages lay them out as two reals.
+inline auto c(std::complex<float>* p) -> lapack_complex_float* {
+  return reinterpret_cast<lapack_complex_float*>(p);
+}
+inline auto c(std::complex<double>* p) -> lapack_complex_double* {
+  return reinterpret_cast<lapack_complex_double*>(p);
+}
+
+/// A = U diag(s) V^H, divide and conquer, thin. integers: 8 min(m, n). reals: see gesdd_reals, not
+/// used for real matrices.
+template <scalar T>
+auto gesdd(int m, int n, T* a, int lda, real_of<T>* s, T* u, int ldu, T* vt, int ldvt, T* work,
+           int work_size, [[maybe_unused]] real_of<T>* reals, integer* integers) -> int {
   if constexpr (std::same_as<T, float>) {
     return LAPACKE_sgesdd_work(LAPACK_COL_MAJOR, 'S', m, n, a, lda, s, u, ldu, vt, ldvt, work,
                                work_size, integers);
+  } else if constexpr (std::same_as<T, std::complex<float>>) {
+    return LAPACKE_cgesdd_work(LAPACK_COL_MAJOR, 'S', m, n, c(a), lda, s, c(u), ldu, c(vt), ldvt,
+                               c(work), work_size, reals, integers);
+  } else if constexpr (std::same_as<T, std::complex<double>>) {
+    return LAPACKE_zgesdd_work(LAPACK_COL_MAJOR, 'S', m, n, c(a), lda, s, c(u), ldu, c(vt), ldvt,
+                               c(work), work_size, reals, integers);
   } else {
     return LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, 'S', m, n, a, lda, s, u, ldu, vt, ldvt, work,
                                work_size, integers);
   }
 }
 
-/// A = U diag(s) V^T, QR iteration, thin.
-template <real T>
-auto gesvd(int m, int n, T* a, int lda, T* s, T* u, int ldu, T* vt, int ldvt, T* work,
-           int work_size) -> int {
+/// Reals that gesdd wants for a complex m x n matrix; gesvd wants 5 min(m, n), which is less. The
+/// larger one of what LAPACK documented before and after 3.7.
+template <scalar T>
+constexpr auto gesdd_reals(index_t m, index_t n) -> index_t {
+  if constexpr (complex_number<T>) {
+    auto const small = m < n ? m : n;
+    auto const large = m < n ? n : m;
+    auto const square = 5 * small * small + 7 * small;
+    auto const tall = 2 * large * small + 2 * small * small + small;
+    return square > tall ? square : tall;
+  } else {
+    return 0;
+  }
+}
+
+/// A = U diag(s) V^H, QR iteration, thin.
+template <scalar T>
+auto gesvd(int m, int n, T* a, int lda, real_of<T>* s, T* u, int ldu, T* vt, int ldvt, T* work,
+           int work_size, [[maybe_unused]] real_of<T>* reals) -> int {
   if constexpr (std::same_as<T, float>) {
     return LAPACKE_sgesvd_work(LAPACK_COL_MAJOR, 'S', 'S', m, n, a, lda, s, u, ldu, vt, ldvt, work,
                                work_size);
+  } else if constexpr (std::same_as<T, std::complex<float>>) {
+    return LAPACKE_cgesvd_work(LAPACK_COL_MAJOR, 'S', 'S', m, n, c(a), lda, s, c(u), ldu, c(vt),
+                               ldvt, c(work), work_size, reals);
+  } else if constexpr (std::same_as<T, std::complex<double>>) {
+    return LAPACKE_zgesvd_work(LAPACK_COL_MAJOR, 'S', 'S', m, n, c(a), lda, s, c(u), ldu, c(vt),
+                               ldvt, c(work), work_size, reals);
   } else {
     return LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, 'S', 'S', m, n, a, lda, s, u, ldu, vt, ldvt, work,
                                work_size);

@@ -43,8 +43,9 @@ inline auto to_blas_int(index_t n) -> int {
 struct openblas {
   using memory = host_memory;
 
-  /// c = alpha p(a) q(b) + beta c; one row or one column goes to gemv. 2 m n k FLOPs.
-  template <real T>
+  /// c = alpha p(a) q(b) + beta c; one row or one column of real numbers goes to gemv. 2 m n k
+  /// FLOPs, 8 m n k for complex numbers.
+  template <scalar T>
   void gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
             matrix_view<T> c) const {
     auto const k = check_product(p, q, a, b, c);
@@ -52,21 +53,19 @@ struct openblas {
       return;
     }
     detail::ready_blas();
-    if (c.rows == 1) {
-      auto const step = p == op::none ? index_t{1} : a.ld;
-      gemv(q == op::none ? op::transpose : op::none, alpha, b, a.data, step, beta, c.data, 1);
-    } else if (c.cols == 1) {
-      auto const step = q == op::none ? b.ld : index_t{1};
-      gemv(p, alpha, a, b.data, step, beta, c.data, c.ld);
-    } else {
-      cxxblas::gemm<int>(cxxblas::RowMajor, transposed(p), transposed(q), to_blas_int(c.rows),
-                         to_blas_int(c.cols), to_blas_int(k), alpha, a.data, leading(a), b.data,
-                         leading(b), beta, c.data, leading(c));
+    if constexpr (real<T>) {
+      if (c.rows == 1 || c.cols == 1) {
+        vector_product(p, q, alpha, a, b, beta, c);
+        return;
+      }
     }
+    cxxblas::gemm<int>(cxxblas::RowMajor, transposed(p), transposed(q), to_blas_int(c.rows),
+                       to_blas_int(c.cols), to_blas_int(k), alpha, a.data, leading(a), b.data,
+                       leading(b), beta, c.data, leading(c));
   }
 
   /// c(i, j) *= d[j].
-  template <real T>
+  template <scalar T>
   void scale_columns(std::span<T const> d, matrix_view<T> c) const {
     check_scale_columns(d, c);
     for (index_t i = 0; i < c.rows; ++i) {
@@ -78,41 +77,61 @@ struct openblas {
   }
 
   /// Elements of T that `svd` needs as scratch for an m x n matrix, integers included.
-  template <real T>
+  template <scalar T>
   auto svd_worksize(svd_method method, shape2 a) const -> index_t {
     T query = 0;
     auto const none = matrix_view<T>{};
+    real_of<T>* const no_reals = nullptr;
     lapack::integer no_integers = 0;
-    call_svd(method, a, none.data, a.cols, none.data, none.data,
-             std::max<index_t>(1, rank_bound(a)), none.data, a.cols, &query, -1, &no_integers);
+    call_svd(method, a, none.data, a.cols, no_reals, none.data, std::max<index_t>(1, rank_bound(a)),
+             none.data, a.cols, &query, -1, no_reals, &no_integers);
     // LAPACK before 3.10.1 rounds large sizes to the nearest float, perhaps below what it needs.
-    auto const enough = std::nextafter(query, std::numeric_limits<T>::max());
-    return static_cast<index_t>(enough) + 1 + integer_elements<T>(a);
+    auto const enough = std::nextafter(std::real(query), std::numeric_limits<real_of<T>>::max());
+    return static_cast<index_t>(enough) + 1 + real_elements<T>(a) + integer_elements<T>(a);
   }
 
   /// Thin SVD a = u diag(s) vt, k = min(m, n): u (m, k), s (k), vt (k, n). Overwrites a. Answers
   /// LAPACK's info. LAPACK reads a row-major matrix as its transpose, so that u and vt change
-  /// places and nothing is copied.
-  template <real T>
-  auto svd(svd_method method, matrix_view<T> a, std::span<T> s, matrix_view<T> u, matrix_view<T> vt,
-           std::span<T> work) const -> int {
+  /// places (also for complex numbers: a^T = conj(V) diag(s) u^T) and nothing is copied.
+  template <scalar T>
+  auto svd(svd_method method, matrix_view<T> a, std::span<real_of<T>> s, matrix_view<T> u,
+           matrix_view<T> vt, std::span<T> work) const -> int {
     detail::ready_blas();
     auto const integers = static_cast<std::size_t>(integer_elements<T>(a.shape()));
     auto* const integer_work = ::new (static_cast<void*>(work.data()))
         lapack::integer[integers * sizeof(T) / sizeof(lapack::integer)];
-    auto const rest = work.subspan(integers);
+    auto const reals = static_cast<std::size_t>(real_elements<T>(a.shape()));
+    // A complex number may be read as two reals ([complex.numbers.general]).
+    auto* const real_work = reinterpret_cast<real_of<T>*>(work.subspan(integers).data());
+    auto const rest = work.subspan(integers + reals);
     return call_svd(method, a.shape(), a.data, a.ld, s.data(), u.data, u.ld, vt.data, vt.ld,
-                    rest.data(), to_blas_int(static_cast<index_t>(rest.size())), integer_work);
+                    rest.data(), to_blas_int(static_cast<index_t>(rest.size())), real_work,
+                    integer_work);
   }
 
  private:
   static auto transposed(op p) -> cxxblas::Transpose {
-    return p == op::none ? cxxblas::NoTrans : cxxblas::Trans;
+    return p == op::none        ? cxxblas::NoTrans
+           : p == op::transpose ? cxxblas::Trans
+                                : cxxblas::ConjTrans;
   }
 
   template <class T>
   static auto leading(matrix_view<T> v) -> int {
     return to_blas_int(std::max<index_t>(1, v.ld));
+  }
+
+  // gemm for a result of one row or one column.
+  template <real T>
+  static void vector_product(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b,
+                             T beta, matrix_view<T> c) {
+    if (c.rows == 1) {
+      auto const step = p == op::none ? index_t{1} : a.ld;
+      gemv(q == op::none ? op::transpose : op::none, alpha, b, a.data, step, beta, c.data, 1);
+    } else {
+      auto const step = q == op::none ? b.ld : index_t{1};
+      gemv(p, alpha, a, b.data, step, beta, c.data, c.ld);
+    }
   }
 
   // y = alpha p(a) x + beta y, elements of x and y at the given distances.
@@ -139,27 +158,34 @@ struct openblas {
 
   static auto rank_bound(shape2 a) -> index_t { return std::min(a.rows, a.cols); }
 
+  // Elements of T that hold the reals which complex drivers want.
+  template <scalar T>
+  static auto real_elements(shape2 a) -> index_t {
+    return (lapack::gesdd_reals<T>(a.rows, a.cols) + 1) / 2;
+  }
+
   // gesdd wants 8 min(m, n) integers: the elements of T that hold them.
-  template <real T>
+  template <scalar T>
   static auto integer_elements(shape2 a) -> index_t {
     auto const bytes = 8 * rank_bound(a) * static_cast<index_t>(sizeof(lapack::integer));
     auto const size = static_cast<index_t>(sizeof(T));
     return (bytes + size - 1) / size;
   }
 
-  template <real T>
-  static auto call_svd(svd_method method, shape2 a, T* data, index_t ld, T* s, T* u, index_t ldu,
-                       T* vt, index_t ldvt, T* work, int work_size, lapack::integer* integers)
-      -> int {
+  template <scalar T>
+  static auto call_svd(svd_method method, shape2 a, T* data, index_t ld, real_of<T>* s, T* u,
+                       index_t ldu, T* vt, index_t ldvt, T* work, int work_size, real_of<T>* reals,
+                       lapack::integer* integers) -> int {
     auto const m = to_blas_int(a.cols);  // LAPACK's matrix is the transpose
     auto const n = to_blas_int(a.rows);
     auto const lda = to_blas_int(ld);
     auto const ld_left = to_blas_int(ldvt);
     auto const ld_right = to_blas_int(ldu);
     return method == svd_method::divide_and_conquer
-               ? lapack::gesdd(m, n, data, lda, s, vt, ld_left, u, ld_right, work, work_size,
+               ? lapack::gesdd(m, n, data, lda, s, vt, ld_left, u, ld_right, work, work_size, reals,
                                integers)
-               : lapack::gesvd(m, n, data, lda, s, vt, ld_left, u, ld_right, work, work_size);
+               : lapack::gesvd(m, n, data, lda, s, vt, ld_left, u, ld_right, work, work_size,
+                               reals);
   }
 };
 

@@ -5,6 +5,7 @@
 #include "eckart/core/xtensor.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <ostream>
 #include <span>
 #include <type_traits>
@@ -104,16 +105,48 @@ auto as_view(matrix_view<T> v) -> matrix_view<T> {
   return v;
 }
 
-/// What functions take as a matrix: a container with rank-2 row-major storage, or a matrix_view.
+/// What can be read in place: a container with rank-2 row-major storage, or a matrix_view.
 template <class E>
 concept matrix_like = requires(E& e) {
   as_view(e);
 };
 
-/// Scalar type of a matrix, without const.
+/// What functions take as a matrix: something that can be read in place, or a lazy expression,
+/// which is evaluated once, at the edge.
+template <class E>
+concept matrix_operand = matrix_like<E> || lazy_matrix<E>;
+
+namespace detail {
+
+template <class E>
+struct element_of {
+  using type = std::remove_cv_t<typename E::value_type>;
+};
 template <matrix_like E>
-using value_t =
-    std::remove_const_t<std::remove_pointer_t<decltype(as_view(std::declval<E&>()).data)>>;
+struct element_of<E> {
+  using type =
+      std::remove_const_t<std::remove_pointer_t<decltype(as_view(std::declval<E&>()).data)>>;
+};
+
+}  // namespace detail
+
+/// Scalar type of a matrix, without const.
+template <matrix_operand E>
+using value_t = typename detail::element_of<E>::type;
+
+/// The operand in memory: a view on what can be read in place, without a copy, and a new matrix
+/// with the elements of a lazy expression. Throws shape_error for another rank than 2.
+template <matrix_like E>
+auto evaluated(E const& e) {
+  return as_view(e);
+}
+template <lazy_matrix E>
+auto evaluated(E const& e) -> matrix<value_t<E>> {
+  if (e.dimension() != 2) {
+    throw shape_error(message("evaluated: needs 2 dimensions, got ", e.dimension()));
+  }
+  return e;
+}
 
 /// View on the elements of a vector.
 template <class T>
@@ -125,10 +158,12 @@ auto as_span(vector<T> const& v) -> std::span<T const> {
   return {v.data(), v.size()};
 }
 
-/// Uninitialized row-major matrix.
-template <real T>
+/// Uninitialized row-major matrix. Throws shape_error for a negative size and where the bytes of
+/// the matrix are more than an index counts.
+template <scalar T>
 auto make_matrix(shape2 s) -> matrix<T> {
-  if (s.rows < 0 || s.cols < 0) {
+  constexpr auto most = std::numeric_limits<index_t>::max() / static_cast<index_t>(sizeof(T));
+  if (s.rows < 0 || s.cols < 0 || (s.cols > 0 && s.rows > most / s.cols)) {
     throw shape_error(message("make_matrix: ", s));
   }
   return matrix<T>::from_shape(
@@ -136,7 +171,7 @@ auto make_matrix(shape2 s) -> matrix<T> {
 }
 
 /// Uninitialized vector.
-template <real T>
+template <scalar T>
 auto make_vector(index_t n) -> vector<T> {
   if (n < 0) {
     throw shape_error(message("make_vector: ", n));
@@ -145,7 +180,7 @@ auto make_vector(index_t n) -> vector<T> {
 }
 
 /// Copies element by element; leading dimensions may differ. Throws shape_error.
-template <real T>
+template <scalar T>
 void copy(std::type_identity_t<matrix_view<T const>> from, matrix_view<T> to) {
   if (from.shape() != to.shape()) {
     throw shape_error(message("copy: ", from.shape(), " into ", to.shape()));

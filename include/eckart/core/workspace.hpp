@@ -18,7 +18,7 @@ inline namespace v0 {
 /// Scratch memory that grows to what a computation needs and is then used again without any
 /// allocation. What is taken inside a frame is given back when the frame ends; frames nest.
 /// Memory never moves while a frame is open. Not shared between threads.
-template <real T>
+template <scalar T>
 class workspace {
  public:
   static constexpr std::size_t alignment = 64;  ///< bytes, one cache line

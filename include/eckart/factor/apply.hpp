@@ -86,11 +86,12 @@ void apply_work(std::type_identity_t<matrix_view<T const>> x, low_rank<T, pivote
 /// `apply(x, w)`: x W^T as a new (rows, m) matrix. Throws shape_error. An object and not a function
 /// because std::apply would win every unqualified call by argument-dependent lookup.
 struct apply_function {
-  template <matrix_like X, class Form, blas_backend<value_t<X>> B = openblas>
+  template <matrix_operand X, class Form, blas_backend<value_t<X>> B = openblas>
   auto operator()(X const& x, low_rank<value_t<X>, Form> const& w, B const& backend = {}) const
       -> matrix<value_t<X>> {
     using T = value_t<X>;
-    auto const input = as_view(x);
+    auto const operand = evaluated(x);
+    auto const input = as_view(operand);
     auto y = make_matrix<T>({input.rows, w.shape().rows});
     workspace<T> scratch(apply_worksize(w, input.rows));
     apply_work(input, w, as_view(y), scratch, backend);

@@ -29,7 +29,7 @@ auto truncate(svd_result<T> const& f, P const& policy) -> low_rank<T, diagonal_c
 }
 
 /// SVD and truncation in one. Several ranks of one matrix: call svd once and truncate often.
-template <matrix_like A, rank_policy P>
+template <matrix_operand A, rank_policy P>
 auto factorize(A const& a, P const& policy, svd_options options = {})
     -> low_rank<value_t<A>, diagonal_core> {
   return truncate(svd(a, options), policy);

@@ -41,9 +41,11 @@ void cholesky_work(matrix_view<T> a) {
 }
 
 /// The lower triangular L of a = L L^T. See cholesky_work.
-template <matrix_like A>
+template <matrix_operand A>
+requires real<value_t<A>>
 auto cholesky(A const& a) -> matrix<value_t<A>> {
-  auto l = to_matrix(as_view(a));
+  auto const operand = evaluated(a);
+  auto l = to_matrix(as_view(operand));
   cholesky_work(as_view(l));
   return l;
 }

@@ -72,10 +72,12 @@ auto falling_pairs(std::span<T const> values, matrix_view<T const> rows) -> eigh
 /// All eigenpairs of a symmetric matrix by divide and conquer (LAPACK syevd). Only the lower
 /// triangle is read. About 9 n³ FLOPs (Golub and Van Loan, 4th ed., section 8.3). Throws
 /// shape_error, numerical_error for non-finite input or if LAPACK does not converge.
-template <matrix_like A>
+template <matrix_operand A>
+requires real<value_t<A>>
 auto eigh(A const& a) -> eigh_result<value_t<A>> {
   using T = value_t<A>;
-  matrix_view<T const> const input = as_view(a);
+  auto const operand = evaluated(a);
+  matrix_view<T const> const input = as_view(operand);
   detail::refuse_unsymmetric_use(input);
   detail::ready_blas();
   auto const n = to_blas_int(input.rows);
@@ -95,10 +97,12 @@ auto eigh(A const& a) -> eigh_result<value_t<A>> {
 
 /// The k largest eigenpairs (LAPACK syevr). Their vectors are less closely orthonormal than those
 /// of all pairs: 44 n eps was seen. Throws as eigh, and shape_error for k outside 1 to n.
-template <matrix_like A>
+template <matrix_operand A>
+requires real<value_t<A>>
 auto eigh(A const& a, index_t k) -> eigh_result<value_t<A>> {
   using T = value_t<A>;
-  matrix_view<T const> const input = as_view(a);
+  auto const operand = evaluated(a);
+  matrix_view<T const> const input = as_view(operand);
   detail::refuse_unsymmetric_use(input);
   if (k < 1 || k > input.rows) {
     throw shape_error(message("eigh: ", k, " eigenpairs of a ", input.shape(), " matrix"));

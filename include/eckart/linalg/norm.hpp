@@ -5,9 +5,33 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <type_traits>
 
 namespace eckart {
 inline namespace v0 {
+
+namespace detail {
+
+/// |x| in double.
+template <scalar T>
+auto magnitude(T x) -> double {
+  if constexpr (complex_number<T>) {
+    return std::hypot(static_cast<double>(x.real()), static_cast<double>(x.imag()));
+  } else {
+    return std::abs(static_cast<double>(x));
+  }
+}
+
+template <scalar T>
+auto is_finite(T x) -> bool {
+  if constexpr (complex_number<T>) {
+    return std::isfinite(x.real()) && std::isfinite(x.imag());
+  } else {
+    return std::isfinite(x);
+  }
+}
+
+}  // namespace detail
 
 /// max |a(i, j)|, NaN if an entry is NaN, 0 for an empty matrix.
 template <class T>
@@ -15,7 +39,7 @@ auto max_abs(matrix_view<T> a) -> double {
   double largest = 0;
   for (index_t i = 0; i < a.rows; ++i) {
     for (auto const x : a.row(i)) {
-      auto const size = std::abs(static_cast<double>(x));
+      auto const size = detail::magnitude(x);
       if (std::isnan(size)) {
         return size;
       }
@@ -47,7 +71,7 @@ auto euclidean_norm(Range const& values) -> double {
   return largest * std::sqrt(sum);
 }
 
-/// Frobenius norm sqrt(sum a(i, j)²) without overflow or underflow of the squares; in double.
+/// Frobenius norm sqrt(sum |a(i, j)|²) without overflow or underflow of the squares; in double.
 template <class T>
 auto frobenius_norm(matrix_view<T> a) -> double {
   auto const largest = max_abs(a);
@@ -57,7 +81,7 @@ auto frobenius_norm(matrix_view<T> a) -> double {
   double sum = 0;
   for (index_t i = 0; i < a.rows; ++i) {
     for (auto const x : a.row(i)) {
-      auto const scaled = static_cast<double>(x) / largest;
+      auto const scaled = detail::magnitude(x) / largest;
       sum += scaled * scaled;
     }
   }
@@ -85,15 +109,15 @@ template <class T>
 auto find_non_finite(matrix_view<T> a) -> std::optional<position> {
   for (index_t i = 0; i < a.rows; ++i) {
     // x - x is 0 for a finite x and NaN otherwise: one sum without a branch finds the row.
-    std::remove_const_t<T> sum = 0;
+    auto sum = std::remove_const_t<T>(0);
     for (auto const x : a.row(i)) {
       sum += x - x;
     }
-    if (sum == 0) {
+    if (sum == std::remove_const_t<T>(0)) {
       continue;
     }
     for (index_t j = 0; j < a.cols; ++j) {
-      if (!std::isfinite(a(i, j))) {
+      if (!detail::is_finite(a(i, j))) {
         return position{i, j};
       }
     }
@@ -104,7 +128,7 @@ auto find_non_finite(matrix_view<T> a) -> std::optional<position> {
 namespace detail {
 
 /// Throws numerical_error that names the function and the first entry that is not finite.
-template <real T>
+template <scalar T>
 void refuse_non_finite(matrix_view<T const> a, char const* name) {
   if (auto const bad = find_non_finite(a)) {
     throw numerical_error(message(name, ": element (", bad->row, ", ", bad->col, ") of the ",

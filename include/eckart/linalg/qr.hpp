@@ -122,10 +122,12 @@ void qr_work(std::type_identity_t<matrix_view<T const>> a, matrix_view<T> q, mat
 }
 
 /// Thin QR decomposition of a dense row-major matrix. See qr_work.
-template <matrix_like A>
+template <matrix_operand A>
+requires real<value_t<A>>
 auto qr(A const& a) -> qr_result<value_t<A>> {
   using T = value_t<A>;
-  auto const input = as_view(a);
+  auto const operand = evaluated(a);
+  auto const input = as_view(operand);
   auto const k = std::min(input.rows, input.cols);
   qr_result<T> result{make_matrix<T>({input.rows, k}), make_matrix<T>({k, input.cols})};
   workspace<T> scratch;
@@ -162,10 +164,12 @@ auto pivot_rows(matrix_view<T> rows, std::span<T> tau) -> std::vector<index_t> {
 /// from the span of those before it. The rank counts |r_ii| > tolerance |r_00|; a negative
 /// tolerance stands for max(m, n) eps. About 4 m n k FLOPs, and two transpositions. Throws
 /// shape_error, numerical_error for non-finite input.
-template <matrix_like A>
+template <matrix_operand A>
+requires real<value_t<A>>
 auto pivoted_qr(A const& a, double tolerance = -1) -> pivoted_qr_result<value_t<A>> {
   using T = value_t<A>;
-  auto const input = as_view(a);
+  auto const operand = evaluated(a);
+  auto const input = as_view(operand);
   detail::refuse_empty(input.shape(), "pivoted_qr");
   detail::refuse_non_finite(matrix_view<T const>(input), "pivoted_qr");
   auto const k = std::min(input.rows, input.cols);

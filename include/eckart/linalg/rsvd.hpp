@@ -58,10 +58,12 @@ auto sketch_error_bound(matrix_view<T const> a, matrix_view<T const> q, std::uin
 /// terms, against 4 m n min(m, n) and more of svd. The expected error is near the optimum where the
 /// spectrum falls. error_bound is known afterwards. Throws shape_error for
 /// k outside 1 to min(m, n) and for negative options, numerical_error for non-finite input.
-template <matrix_like A>
+template <matrix_operand A>
+requires real<value_t<A>>
 auto rsvd(A const& a, index_t k, rsvd_options options = {}) -> rsvd_result<value_t<A>> {
   using T = value_t<A>;
-  matrix_view<T const> const input = as_view(a);
+  auto const operand = evaluated(a);
+  matrix_view<T const> const input = as_view(operand);
   auto const full = std::min(input.rows, input.cols);
   if (k < 1 || k > full || options.oversample < 0 || options.power_iterations < 0) {
     throw shape_error(message("rsvd: rank ", k, ", oversample ", options.oversample, ", ",

@@ -9,8 +9,8 @@ namespace eckart {
 inline namespace v0 {
 namespace detail {
 
-/// to = from^T, tile by tile. The shapes must fit.
-template <real T>
+/// to = from^T, not conjugated, tile by tile. The shapes must fit.
+template <scalar T>
 void transpose(std::type_identity_t<matrix_view<T const>> from, matrix_view<T> to) {
   constexpr index_t tile = 32;  // both tiles stay in the first-level cache
   for (index_t top = 0; top < from.rows; top += tile) {

@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <complex>
 #include <type_traits>
 
 using namespace eckart;
@@ -31,6 +32,8 @@ struct complete : without_memory {
 
 static_assert(blas_backend<openblas, float> && blas_backend<openblas, double>);
 static_assert(blas_backend<reference, float> && blas_backend<reference, double>);
+static_assert(blas_backend<openblas, std::complex<float>>);
+static_assert(blas_backend<reference, std::complex<double>>);
 static_assert(blas_backend<counting<reference>, float> && blas_backend<counting<openblas>, double>);
 static_assert(blas_backend<counting<counting<reference>>, double>);
 static_assert(blas_backend<complete, double> && !blas_backend<complete, float>);
@@ -43,6 +46,7 @@ static_assert(std::is_same_v<counting<openblas>::memory, host_memory>);
 TEST_CASE("a transposed matrix changes rows and columns") {
   CHECK(shape_of(op::none, {2, 3}) == shape2{2, 3});
   CHECK(shape_of(op::transpose, {2, 3}) == shape2{3, 2});
+  CHECK(shape_of(op::adjoint, {2, 3}) == shape2{3, 2});
 }
 
 TEST_CASE("a product has the inner dimension of its factors") {

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <complex>
 
 using namespace eckart;
 using support::identical;
@@ -85,4 +86,16 @@ TEST_CASE("after a reset counting begins anew") {
   CHECK(backend.bytes == 0);
   multiply();
   CHECK(backend.flops == 16);
+}
+
+TEST_CASE("a complex multiply-add is four products and four sums") {
+  using C = std::complex<double>;
+  matrix<C> const a{{C(1, 1), C(2, 0)}};
+  matrix<C> const b{{C(1, 0)}, {C(0, 1)}};
+  auto c = make_matrix<C>({1, 1});
+  counting<reference> const backend;
+  backend.gemm(op::none, op::none, C(1), as_view(a), as_view(b), C(0), as_view(c));
+  CHECK(c(0, 0) == C(1, 3));
+  CHECK(backend.flops == 16);
+  CHECK(backend.bytes == 5 * sizeof(C));
 }

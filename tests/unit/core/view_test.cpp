@@ -298,3 +298,24 @@ TEST_CASE("a span of a vector sees its elements in place") {
   static_assert(std::is_same_v<decltype(as_span(constant)), std::span<float const>>);
   CHECK(as_span(constant).data() == v.data());
 }
+
+TEST_CASE_TEMPLATE("what is not stored is lazy, and what is stored is not", T, float, double) {
+  using sum = decltype(std::declval<matrix<T> const&>() + std::declval<matrix<T> const&>());
+  using choice = decltype(xt::view(std::declval<matrix<T>&>(), xt::keep(0, 2), xt::all()));
+  using part = decltype(xt::view(std::declval<matrix<T>&>(), xt::range(0, 2), xt::all()));
+  static_assert(lazy_matrix<sum> && matrix_operand<sum>);
+  static_assert(matrix_operand<choice>);
+  static_assert(!lazy_matrix<part> && matrix_operand<part>);
+  static_assert(!lazy_matrix<matrix<T>> && !lazy_matrix<matrix_view<T>>);
+  static_assert(!matrix_operand<T> && !matrix_operand<std::vector<T>>);
+  static_assert(std::is_same_v<value_t<sum>, T>);
+  static_assert(std::is_same_v<value_t<matrix_view<T const>>, T>);
+}
+
+TEST_CASE_TEMPLATE("what is stored is seen in place, what is lazy is computed", T, float, double) {
+  auto const a = random_matrix<T>(3, 4, 8);
+  CHECK(evaluated(a).data == a.data());
+  auto const twice = evaluated(a + a);
+  static_assert(std::is_same_v<decltype(twice), matrix<T> const>);
+  CHECK(twice(2, 1) == 2 * a(2, 1));
+}
