@@ -177,7 +177,7 @@ inline void check_special_tokens(generation_options const& options, index_t voca
 }  // namespace detail
 
 /// Checks the options against a vocabulary; throws shape_error naming option and value. Tokens to
-/// suppress may lie beyond the vocabulary, which has no effect (bart-large-cnn lacks <mask>).
+/// suppress may lie beyond the vocabulary, which has no effect (bart-large-cnn lacks `<mask>`).
 inline void validate(generation_options const& options, index_t vocabulary) {
   detail::check_counts(options);
   detail::check_special_tokens(options, vocabulary);

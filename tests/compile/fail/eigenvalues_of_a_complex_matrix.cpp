@@ -9,4 +9,6 @@ using element = double;
 using element = std::complex<double>;
 #endif
 
-auto pairs(eckart::matrix<element> const& a) { return eckart::eigh(a); }
+auto pairs(eckart::matrix<element> const& a) {
+  return eckart::eigh(a);
+}

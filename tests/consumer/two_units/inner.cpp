@@ -1,3 +1,5 @@
 #include "units.hpp"
 
-auto first_singular_value(eckart::matrix<double> const& a) -> double { return eckart::svd(a).s(0); }
+auto first_singular_value(eckart::matrix<double> const& a) -> double {
+  return eckart::svd(a).s(0);
+}
