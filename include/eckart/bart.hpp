@@ -2,7 +2,9 @@
 
 /// Loading, compressing and running BART, and its tokenizer: everything of the target eckart::bart
 /// that eckart.hpp does not have.
+#include "eckart/eval/bootstrap.hpp"
 #include "eckart/eval/cosine.hpp"
+#include "eckart/eval/rouge.hpp"
 #include "eckart/io/safetensors.hpp"
 #include "eckart/models/bart/module_tree.hpp"
 #include "eckart/models/compress_bart.hpp"
