@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
 #include <ostream>
@@ -85,6 +86,9 @@ class safetensors_writer {
     }
     insert(std::move(name), {type, std::move(shape), bytes.size(), bytes});
   }
+
+  /// Whether a tensor of that name was added.
+  auto contains(std::string_view name) const -> bool { return entries_.contains(name); }
 
   /// Adds a text to the `__metadata__` of the file, in place of an earlier one under this key.
   /// Loaders of other libraries want ("format", "pt"). Throws format_error for invalid UTF-8.
@@ -238,7 +242,7 @@ class safetensors_writer {
     }
   }
 
-  std::map<std::string, entry> entries_;  // by name
+  std::map<std::string, entry, std::less<>> entries_;  // by name
   std::map<std::string, std::string> metadata_;
 };
 

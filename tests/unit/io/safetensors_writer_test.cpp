@@ -157,6 +157,20 @@ TEST_CASE("names are refused that were used, that are the format's or that are n
             "tensor \"i\": cannot store as I8"));
 }
 
+TEST_CASE("a writer contains the names that were added and none that was refused") {
+  std::vector<float> const values{1};
+  auto const span = std::span<float const>(values);
+  safetensors_writer writer;
+  CHECK_FALSE(writer.contains("w"));
+  writer.add("w", span);
+  writer.add_stored("ids", dtype::i32, {1}, std::as_bytes(span));
+  CHECK_THROWS_AS(writer.add("i", span, dtype::i8), shape_error);
+  CHECK(writer.contains("w"));
+  CHECK(writer.contains("ids"));
+  CHECK_FALSE(writer.contains("i"));
+  CHECK_FALSE(writer.contains("w2"));
+}
+
 TEST_CASE("stored bytes are written as they are if their number is right") {
   temporary_directory const dir;
   std::array<std::byte, 6> const bytes{std::byte{1}, std::byte{2}, std::byte{3},

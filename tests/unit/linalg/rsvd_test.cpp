@@ -1,5 +1,6 @@
 #include "eckart/linalg/rsvd.hpp"
 
+#include "eckart/linalg/eigh.hpp"
 #include "support/matrix_check.hpp"
 #include "support/random_matrix.hpp"
 
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <span>
 
 using namespace eckart;
 using support::epsilon;
@@ -79,6 +81,23 @@ auto error_of(matrix<T> const& a, rsvd_result<T> const& f) -> double {
   auto const near = approximation(f);
   std::ranges::transform(difference, near, difference.begin(), std::minus{});
   return svd(difference).s(0);
+}
+
+// ||a - u diag(s) vt|| in the Frobenius norm, by the library's product: the matrix may be large.
+template <class T>
+auto frobenius_error(matrix<T> difference, rsvd_result<T> const& f) -> double {
+  auto us = f.factors.u;
+  openblas{}.scale_columns(as_span(f.factors.s), as_view(us));
+  openblas{}.gemm(op::none, op::none, T{-1}, matrix_view<T const>(as_view(us)),
+                  as_view(f.factors.vt), T{1}, as_view(difference));
+  return frobenius_norm(difference);
+}
+
+template <class T>
+auto normal_matrix(shape2 shape, std::uint64_t seed) -> matrix<T> {
+  auto a = make_matrix<T>(shape);
+  fill_normal(std::span<T>(a.data(), a.size()), seed);
+  return a;
 }
 
 template <class T>
@@ -205,6 +224,42 @@ TEST_CASE_TEMPLATE("power iterations and oversampling help where the spectrum fa
     };
     CHECK(error(5, 2) < error(5, 0));
     CHECK(error(20, 0) < error(0, 0));
+  }
+}
+
+TEST_CASE_TEMPLATE(
+    "rank 128 of a 1024 x 1024 matrix with one power iteration is within 5 % of the "
+    "optimum",
+    T, float, double) {
+  constexpr index_t n = 1024;
+  constexpr index_t k = 128;
+  constexpr rsvd_options once{.oversample = 10, .power_iterations = 1};
+  SUBCASE("random left vectors times the spectrum 1 / sqrt(i)") {
+    auto a = qr(normal_matrix<T>({n, n}, 1)).q;
+    auto s = make_vector<T>(n);
+    double tail = 0;
+    for (index_t i = 0; i < n; ++i) {
+      auto const value = falling_slowly(static_cast<double>(i));
+      s(static_cast<std::size_t>(i)) = static_cast<T>(value);
+      tail += i < k ? 0 : value * value;
+    }
+    openblas{}.scale_columns(std::span<T const>(as_span(s)), as_view(a));
+    auto const error = frobenius_error(a, rsvd(a, k, once));
+    CHECK(error <= 1.05 * std::sqrt(tail));
+    CHECK(error >= (1 - tolerance<T>({n, n})) * std::sqrt(tail));  // Eckart and Young 1936
+  }
+  SUBCASE("independent normal entries") {
+    auto const a = normal_matrix<T>({n, n}, 3);
+    // The squares of the k largest singular values are eigenvalues of a a^T.
+    auto const leading = eigh(matmul(op::none, a, op::transpose, a), k).values;
+    auto const norm = frobenius_norm(a);
+    double tail = norm * norm;
+    for (T const value : leading) {
+      tail -= static_cast<double>(value);
+    }
+    auto const error = frobenius_error(a, rsvd(a, k, once));
+    CHECK(error <= 1.05 * std::sqrt(tail));
+    CHECK(error >= (1 - tolerance<T>({n, n})) * std::sqrt(tail));
   }
 }
 

@@ -1,0 +1,307 @@
+#pragma once
+
+#include "eckart/factor/low_rank.hpp"
+#include "eckart/factor/pivoted.hpp"
+#include "eckart/io/safetensors.hpp"
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+/// Low-rank matrices in safetensors files. The matrix NAME (m, n) of rank k is stored as
+///
+///   diagonal core   NAME.u (m, k), NAME.s (k), NAME.vt (k, n)
+///   full core       NAME.u (m, k), NAME.core (k, k), NAME.vt (k, n)
+///   two factors     NAME.left (m, k), NAME.right (k, n)
+///   pivoted         NAME.kept (k, n), NAME.combinations (m - k, k), NAME.rows (m) as I64
+///
+/// The data take cost::parameters(form, {m, n}, k) numbers, and 8 m bytes more for pivoted rows.
+namespace eckart {
+inline namespace v0 {
+
+/// A low-rank matrix in any form.
+template <real T>
+using any_low_rank = std::variant<low_rank<T, two_factor>, low_rank<T, diagonal_core>,
+                                  low_rank<T, full_core>, low_rank<T, pivoted>>;
+
+/// What tensors are read from: a safetensors_reader or a safetensors_archive.
+template <class F>
+concept tensor_source = requires(F const& file, std::string_view name) {
+  { file.contains(name) } -> std::same_as<bool>;
+  { file.info(name) } -> std::same_as<tensor_info const&>;
+  { file.bytes(name) } -> std::same_as<std::span<std::byte const>>;
+  file.template matrix<float>(name);
+  file.template vector<float>(name);
+  file.path();
+};
+
+namespace detail {
+
+/// What stands behind NAME in the names of a form's tensors.
+inline auto low_rank_parts(form f) -> std::vector<std::string_view> {
+  switch (f) {
+    case form::full_core:
+      return {".u", ".core", ".vt"};
+    case form::diagonal_core:
+      return {".u", ".s", ".vt"};
+    case form::two_factor:
+      return {".left", ".right"};
+    case form::pivoted:
+      return {".kept", ".combinations", ".rows"};
+    case form::dense:
+      break;
+  }
+  return {};
+}
+
+/// Of all forms.
+inline constexpr std::array<std::string_view, 9> all_low_rank_parts{
+    ".u", ".s", ".core", ".vt", ".left", ".right", ".kept", ".combinations", ".rows"};
+
+inline auto part_name(std::string_view name, std::string_view part) -> std::string {
+  return std::string(name).append(part);
+}
+
+/// Throws format_error "PATH: byte B: tensor "NAME": F32 of shape [2, 3], ..." .
+template <tensor_source F, class... Parts>
+[[noreturn]] void refuse_tensor(F const& file, std::string const& tensor, Parts const&... parts) {
+  auto const& info = file.info(tensor);
+  throw format_error(
+      message(file.path().string(), ": byte ", info.begin, ": tensor ", json_quoted(tensor), ": ",
+              info.type, " of shape ", shape_text(info.shape), ", ", parts...),
+      info.begin);
+}
+
+/// Throws format_error unless the tensor is there and has this shape; -1 stands for any extent.
+/// Answers its shape.
+template <tensor_source F>
+auto check_part(F const& file, std::string const& tensor, std::vector<index_t> const& wanted)
+    -> std::vector<index_t> {
+  auto const& shape = file.info(tensor).shape;
+  bool fits = shape.size() == wanted.size();
+  for (std::size_t i = 0; fits && i < wanted.size(); ++i) {
+    fits = wanted[i] < 0 || shape[i] == wanted[i];
+  }
+  if (!fits) {
+    std::string text;
+    for (auto const extent : wanted) {
+      text += text.empty() ? "" : ", ";
+      text += extent < 0 ? "any" : std::to_string(extent);
+    }
+    refuse_tensor(file, tensor, "expected [", text, "]");
+  }
+  return shape;
+}
+
+/// The rank that the first factor, which has it as its extent number `axis`, gives. Not 0.
+template <tensor_source F>
+auto rank_of_part(F const& file, std::string const& tensor, std::size_t axis) -> index_t {
+  auto const k = check_part(file, tensor, {-1, -1})[axis];
+  if (k < 1) {
+    refuse_tensor(file, tensor, "a rank of 0 is none");
+  }
+  return k;
+}
+
+/// The integers of NAME.rows, a permutation of 0 to m - 1. I64 or I32.
+template <tensor_source F>
+auto read_rows(F const& file, std::string const& tensor, index_t m) -> std::vector<index_t> {
+  auto const& info = file.info(tensor);
+  if (info.type != dtype::i64 && info.type != dtype::i32) {
+    refuse_tensor(file, tensor, "expected I64 or I32");
+  }
+  std::span<std::byte const> const bytes = file.bytes(tensor);
+  auto const width = static_cast<std::size_t>(dtype_size(info.type));
+  std::vector<index_t> rows(static_cast<std::size_t>(m));
+  std::vector<bool> seen(rows.size(), false);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::int32_t narrow = 0;
+    if (info.type == dtype::i64) {
+      std::memcpy(&rows[i], bytes.data() + i * width, width);
+    } else {
+      std::memcpy(&narrow, bytes.data() + i * width, width);
+      rows[i] = narrow;
+    }
+    if (rows[i] < 0 || rows[i] >= m || seen[static_cast<std::size_t>(rows[i])]) {
+      refuse_tensor(file, tensor, "entry ", i, " is ", rows[i],
+                    ", so it is no permutation of 0 to ", m - 1);
+    }
+    seen[static_cast<std::size_t>(rows[i])] = true;
+  }
+  return rows;
+}
+
+/// The rank of a matrix with orthonormal factors U and Vt.
+template <tensor_source F>
+auto check_u_and_vt(F const& file, std::string_view name) -> index_t {
+  auto const k = rank_of_part(file, part_name(name, ".u"), 1);
+  check_part(file, part_name(name, ".vt"), {k, -1});
+  return k;
+}
+
+/// Throws shape_error if the writer holds any part of a low-rank matrix of that name.
+inline void refuse_known_parts(safetensors_writer const& writer, std::string_view name) {
+  for (auto const part : all_low_rank_parts) {
+    if (auto const tensor = part_name(name, part); writer.contains(tensor)) {
+      throw shape_error(message("add_low_rank: tensor ", json_quoted(tensor), " was added before"));
+    }
+  }
+}
+
+template <real T>
+inline constexpr dtype own_dtype = std::same_as<T, double> ? dtype::f64 : dtype::f32;
+
+}  // namespace detail
+
+/// Adds the factors to a file that is being collected, stored as `stored`: F64, F32, F16 or BF16.
+/// Keeps views: the matrix must live and stay until save() has returned. Throws shape_error for
+/// another type and if any part of a low-rank matrix of that name was added before, format_error
+/// for a name that is not UTF-8; the writer is as before then.
+template <real T, class Form>
+void add_low_rank(safetensors_writer& writer, std::string const& name, low_rank<T, Form> const& w,
+                  dtype stored = detail::own_dtype<T>) {
+  detail::refuse_known_parts(writer, name);
+  if constexpr (std::same_as<Form, two_factor>) {
+    writer.add(name + ".left", w.left(), stored);
+    writer.add(name + ".right", w.right(), stored);
+  } else if constexpr (std::same_as<Form, pivoted>) {
+    writer.add(name + ".kept", w.kept(), stored);
+    writer.add(name + ".combinations", w.combinations(), stored);
+    writer.add_stored(name + ".rows", dtype::i64, {w.shape().rows}, std::as_bytes(w.rows()));
+  } else {
+    writer.add(name + ".u", w.u(), stored);
+    writer.add(name + ".vt", w.vt(), stored);
+    if constexpr (std::same_as<Form, full_core>) {
+      writer.add(name + ".core", w.core(), stored);
+    } else {
+      writer.add(name + ".s", w.s(), stored);
+    }
+  }
+}
+template <real T>
+void add_low_rank(safetensors_writer& writer, std::string const& name, any_low_rank<T> const& w,
+                  dtype stored = detail::own_dtype<T>) {
+  std::visit([&](auto const& factors) { add_low_rank(writer, name, factors, stored); }, w);
+}
+/// A temporary would be gone before save() reads it.
+template <real T, class Form>
+void add_low_rank(safetensors_writer& writer, std::string const& name, low_rank<T, Form> const&& w,
+                  dtype stored = dtype::f32) = delete;
+template <real T>
+void add_low_rank(safetensors_writer& writer, std::string const& name, any_low_rank<T> const&& w,
+                  dtype stored = dtype::f32) = delete;
+
+/// The matrix NAME, which must be stored in this form; its numbers are converted to T as by
+/// safetensors_reader::read. Throws format_error that names the tensor which is missing, has a
+/// shape that does not fit the others, is of an unfit type, or is no permutation of the rows. All
+/// shapes are checked before any data are read.
+template <real T, class Form, tensor_source F>
+auto read_low_rank(F const& file, std::string_view name) -> low_rank<T, Form> {
+  auto const part = [name](std::string_view suffix) { return detail::part_name(name, suffix); };
+  auto const matrix_of = [&](auto suffix) { return file.template matrix<T>(part(suffix)); };
+  if constexpr (std::same_as<Form, two_factor>) {
+    auto const k = detail::rank_of_part(file, part(".left"), 1);
+    detail::check_part(file, part(".right"), {k, -1});
+    return {matrix_of(".left"), matrix_of(".right")};
+  } else if constexpr (std::same_as<Form, pivoted>) {
+    auto const k = detail::rank_of_part(file, part(".kept"), 0);
+    auto const m = k + detail::check_part(file, part(".combinations"), {-1, k})[0];
+    detail::check_part(file, part(".rows"), {m});
+    auto rows = detail::read_rows(file, part(".rows"), m);
+    return {matrix_of(".kept"), matrix_of(".combinations"), std::move(rows)};
+  } else if constexpr (std::same_as<Form, full_core>) {
+    auto const k = detail::check_u_and_vt(file, name);
+    detail::check_part(file, part(".core"), {k, k});
+    return {matrix_of(".u"), matrix_of(".core"), matrix_of(".vt")};
+  } else {
+    auto const k = detail::check_u_and_vt(file, name);
+    detail::check_part(file, part(".s"), {k});
+    return {matrix_of(".u"), file.template vector<T>(part(".s")), matrix_of(".vt")};
+  }
+}
+
+/// The form in which the matrix NAME is stored, by the tensors that exist. Throws format_error that
+/// names the missing tensors if the parts of no form are complete, and the tensors that exist if
+/// they belong to more than one form.
+template <tensor_source F>
+auto stored_form(F const& file, std::string_view name) -> form {
+  std::string present;
+  std::string missing;
+  std::ptrdiff_t count = 0;
+  for (auto const part : detail::all_low_rank_parts) {
+    if (file.contains(detail::part_name(name, part))) {
+      present += message(' ', name, part);
+      ++count;
+    }
+  }
+  for (auto const candidate : all_factor_forms) {
+    auto const parts = detail::low_rank_parts(candidate);
+    auto const there = std::ranges::count_if(
+        parts, [&](auto part) { return file.contains(detail::part_name(name, part)); });
+    if (there != count) {
+      continue;  // parts of another form exist
+    }
+    if (there == std::ssize(parts)) {
+      return candidate;
+    }
+    missing += message(missing.empty() ? " " : " or ", name_of(candidate), " lacks");
+    for (auto const part : parts) {
+      auto const tensor = detail::part_name(name, part);
+      missing += file.contains(tensor) ? std::string() : message(' ', tensor);
+    }
+  }
+  auto const fault = count == 0        ? std::string("no tensor of it exists,")
+                     : missing.empty() ? message("tensors of more than one form exist:", present)
+                                       : message("tensors are missing,");
+  throw format_error(message(file.path().string(), ": low-rank matrix ", detail::json_quoted(name),
+                             ": ", fault, missing),
+                     0);
+}
+
+/// The matrix NAME in the form in which it is stored. Throws format_error as stored_form and
+/// read_low_rank.
+template <real T, tensor_source F>
+auto read_any_low_rank(F const& file, std::string_view name) -> any_low_rank<T> {
+  switch (stored_form(file, name)) {
+    case form::two_factor:
+      return read_low_rank<T, two_factor>(file, name);
+    case form::full_core:
+      return read_low_rank<T, full_core>(file, name);
+    case form::pivoted:
+      return read_low_rank<T, pivoted>(file, name);
+    default:
+      return read_low_rank<T, diagonal_core>(file, name);
+  }
+}
+
+/// Writes one low-rank matrix, in a form or an any_low_rank, as a file of its own, complete or not
+/// at all. Throws as safetensors_writer::save.
+template <class W>
+void save_low_rank(std::filesystem::path const& path, W const& w,
+                   std::string const& name = "weight") {
+  safetensors_writer writer;
+  add_low_rank(writer, name, w);
+  writer.save(path);
+}
+
+/// The low-rank matrix of a file of save_low_rank, in the form in which it was saved. Throws
+/// io_error, and format_error as read_any_low_rank.
+template <real T>
+auto load_low_rank(std::filesystem::path const& path, std::string_view name = "weight")
+    -> any_low_rank<T> {
+  return read_any_low_rank<T>(safetensors_reader(path), name);
+}
+
+}  // namespace v0
+}  // namespace eckart
