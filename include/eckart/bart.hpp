@@ -9,4 +9,5 @@
 #include "eckart/models/bart/module_tree.hpp"
 #include "eckart/models/compress_bart.hpp"
 #include "eckart/models/generate.hpp"
+#include "eckart/models/low_rank_tensors.hpp"
 #include "eckart/text/bpe_tokenizer.hpp"
