@@ -2,12 +2,16 @@
 
 #include "terminal.hpp"
 
+#include <eckart/factor/break_even.hpp>
 #include <eckart/models/bart/module_tree.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -17,7 +21,6 @@ namespace program {
 
 namespace {
 
-using eckart::form;
 using eckart::shape2;
 
 struct part {
@@ -25,17 +28,13 @@ struct part {
   std::uint64_t parameters = 0;
 };
 
-struct weight_shape {
-  shape2 shape;
-  int count = 0;
-};
-
 /// What is printed of a model.
 struct inspection {
   std::string tree;
   std::vector<part> parts;
   std::uint64_t total = 0;
-  std::vector<weight_shape> shapes;
+  std::vector<shape2> shapes;  ///< of the weights, each once
+  std::vector<int> counts;     ///< weights of this shape
 };
 
 auto part_of(std::string const& name) -> std::string {
@@ -62,7 +61,7 @@ auto part_of(std::string const& name) -> std::string {
 /// Parts and shapes of a configuration; factors maps names of compressed layers to parameters.
 auto inspect(eckart::bart_config const& c, std::string tree,
              std::map<std::string, std::uint64_t> const& factors) -> inspection {
-  inspection result{std::move(tree), {}, 0, {}};
+  inspection result{std::move(tree), {}, 0, {}, {}};
   for (auto const& spec : eckart::bart_schema(c)) {
     auto const layer = spec.name.substr(0, spec.name.rfind('.'));
     auto const factored = factors.find(layer);
@@ -79,11 +78,12 @@ auto inspect(eckart::bart_config const& c, std::string tree,
     result.total += count;
     if (spec.shape.size() == 2 && spec.name.find("embed_positions") == std::string::npos) {
       auto const shape = shape2{spec.shape[0], spec.shape[1]};
-      auto at = std::ranges::find(result.shapes, shape, &weight_shape::shape);
-      if (at == result.shapes.end()) {
-        at = result.shapes.insert(result.shapes.end(), {shape, 0});
+      auto const at = std::ranges::find(result.shapes, shape) - result.shapes.begin();
+      if (at == std::ssize(result.shapes)) {
+        result.shapes.push_back(shape);
+        result.counts.push_back(0);
       }
-      ++at->count;
+      ++result.counts[static_cast<std::size_t>(at)];
     }
   }
   return result;
@@ -103,11 +103,12 @@ void write_text(std::ostream& out, inspection const& result) {
     fmt::print(out, "{:>15}", eckart::name_of(f));
   }
   out << '\n';
-  for (auto const& w : result.shapes) {
-    fmt::print(out, "  {:<16}{:>6}{:>13}", fmt::format("{} x {}", w.shape.rows, w.shape.cols),
-               w.count, grouped(eckart::cost::parameters(form::dense, w.shape, 0)));
+  for (auto count = result.counts.begin();
+       auto const& row : eckart::break_even_table(result.shapes)) {
+    fmt::print(out, "  {:<16}{:>6}{:>13}", fmt::format("{} x {}", row.shape.rows, row.shape.cols),
+               *count++, grouped(row.dense_parameters));
     for (auto const f : eckart::all_factor_forms) {
-      fmt::print(out, "{:>15}", eckart::cost::last_saving_rank(f, w.shape));
+      fmt::print(out, "{:>15}", row[f].all());
     }
     out << '\n';
   }
@@ -128,13 +129,14 @@ void write_json(std::ostream& out, inspection const& result, eckart::module_node
     json["parameters"][p.name] = p.parameters;
   }
   json["total_parameters"] = result.total;
-  for (auto const& w : result.shapes) {
-    nlohmann::ordered_json row{{"rows", w.shape.rows}, {"cols", w.shape.cols}, {"count", w.count}};
+  for (auto count = result.counts.begin();
+       auto const& row : eckart::break_even_table(result.shapes)) {
+    nlohmann::ordered_json entry{
+        {"rows", row.shape.rows}, {"cols", row.shape.cols}, {"count", *count++}};
     for (auto const f : eckart::all_factor_forms) {
-      row["last_saving_rank"][std::string(eckart::name_of(f))] =
-          eckart::cost::last_saving_rank(f, w.shape);
+      entry["last_saving_rank"][std::string(eckart::name_of(f))] = row[f].all();
     }
-    json["weight_shapes"].push_back(std::move(row));
+    json["weight_shapes"].push_back(std::move(entry));
   }
   out << json.dump(2) << '\n';
 }

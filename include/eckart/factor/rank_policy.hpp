@@ -6,8 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace eckart {
 inline namespace v0 {
@@ -49,6 +53,23 @@ struct within_budget {
   form stored_as = form::two_factor;
   std::uint64_t bytes_per_parameter = sizeof(float);
 };
+
+/// Says how much quality a truncation to this rank is expected to lose, in the unit of a bound:
+/// ROUGE points, nats, percent.
+template <class F>
+concept loss_predictor = requires(F const& predict, index_t k, spectrum s, shape2 w) {
+  { predict(k, s, w) } -> std::convertible_to<double>;
+};
+
+/// The smallest rank k such that the predicted loss at k and at every larger rank is at most the
+/// bound. Throws shape_error if even the full rank is predicted to lose more.
+template <loss_predictor Predictor>
+struct within_loss {
+  double bound;
+  Predictor predictor;
+};
+template <class Predictor>
+within_loss(double, Predictor) -> within_loss<Predictor>;
 
 /// ||W - W_k|| in the Frobenius norm: sqrt(sum of s_i² over i > k), the least possible for rank k
 /// (Eckart and Young 1936). Throws shape_error for a rank outside 0 to the number of values.
@@ -106,6 +127,100 @@ inline auto choose_rank(within_budget const& policy, spectrum, shape2 w) -> inde
   }
   return rank;
 }
+
+template <class Predictor>
+auto choose_rank(within_loss<Predictor> const& policy, spectrum s, shape2 w) -> index_t {
+  if (!std::isfinite(policy.bound)) {
+    throw shape_error(message("within_loss: ", policy.bound, " is not a bound"));
+  }
+  if (s.empty()) {
+    throw shape_error(message("within_loss: a ", w, " matrix has no rank"));
+  }
+  auto const loss = [&](index_t k) -> double { return policy.predictor(k, s, w); };
+  auto rank = static_cast<index_t>(s.size());
+  if (auto const least = loss(rank); !(least <= policy.bound)) {
+    throw shape_error(message("within_loss: the full rank ", rank, " is predicted to lose ", least,
+                              ", above the bound ", policy.bound));
+  }
+  while (rank > 1 && loss(rank - 1) <= policy.bound) {
+    --rank;
+  }
+  return rank;
+}
+
+/// One measurement: a model was truncated to this relative error ||W - W_k|| / ||W||, and lost so
+/// much of its quality.
+struct loss_point {
+  double error;
+  double loss;
+
+  constexpr auto operator==(loss_point const&) const -> bool = default;
+};
+
+/// Measured losses as a predictor: linear between the points. At errors below the first point it
+/// predicts that point's loss, which cannot be too little because losses rise; above the last point
+/// nothing was measured and the loss is infinite, so that no such rank is ever chosen.
+class loss_curve {
+ public:
+  /// Throws shape_error unless there is a point, all are finite, errors are not negative and rise,
+  /// and losses do not fall.
+  explicit loss_curve(std::vector<loss_point> points) : points_(std::move(points)) {
+    if (points_.empty()) {
+      throw shape_error("loss_curve: no points");
+    }
+    for (std::size_t i = 0; i < points_.size(); ++i) {
+      auto const [error, loss] = points_[i];
+      if (!std::isfinite(error) || !std::isfinite(loss) || error < 0) {
+        throw shape_error(message("loss_curve: point ", i, " is (", error, ", ", loss, ")"));
+      }
+      if (i > 0 && !(points_[i - 1].error < error)) {
+        throw shape_error(message("loss_curve: error ", error, " of point ", i,
+                                  " is not above the ", points_[i - 1].error, " before it"));
+      }
+      if (i > 0 && loss < points_[i - 1].loss) {
+        throw shape_error(message("loss_curve: loss ", loss, " of point ", i, " is below the ",
+                                  points_[i - 1].loss, " before it"));
+      }
+    }
+  }
+
+  /// The least curve that is nowhere below the measurements and never falls: for losses that
+  /// scatter. Throws as the constructor for all else.
+  static auto above(std::vector<loss_point> measured) -> loss_curve {
+    for (std::size_t i = 1; i < measured.size(); ++i) {
+      measured[i].loss = std::max(measured[i].loss, measured[i - 1].loss);
+    }
+    return loss_curve(std::move(measured));
+  }
+
+  auto points() const -> std::span<loss_point const> { return points_; }
+
+  /// The loss at a relative error. NaN for NaN.
+  auto operator()(double error) const -> double {
+    if (std::isnan(error)) {
+      return error;
+    }
+    if (error > points_.back().error) {
+      return std::numeric_limits<double>::infinity();
+    }
+    auto const next = std::ranges::lower_bound(points_, error, {}, &loss_point::error);
+    if (next == points_.begin() || next->error == error) {
+      return next->loss;
+    }
+    auto const& before = *(next - 1);
+    auto const part = (error - before.error) / (next->error - before.error);
+    return before.loss + part * (next->loss - before.loss);
+  }
+
+  /// The loss at a rank. The zero matrix has no error.
+  auto operator()(index_t k, spectrum s, shape2) const -> double {
+    auto const norm = euclidean_norm(s);
+    return (*this)(norm == 0 ? 0 : truncation_error(s, k) / norm);
+  }
+
+ private:
+  std::vector<loss_point> points_;
+};
 
 }  // namespace v0
 }  // namespace eckart

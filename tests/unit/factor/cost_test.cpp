@@ -3,7 +3,7 @@
 #include "eckart/backend/counting.hpp"
 #include "eckart/backend/reference.hpp"
 #include "eckart/factor/apply.hpp"
-#include "support/random_low_rank.hpp"
+#include "factor_fixture.hpp"
 #include "support/random_matrix.hpp"
 
 #include <doctest/doctest.h>
@@ -165,7 +165,8 @@ TEST_CASE("FLOPs are those worked by hand") {
   CHECK(cost::product_flops(4, 3, 5) == 120);
 }
 
-TEST_CASE("FLOPs are those that a counting backend sees: random shapes") {
+TEST_CASE_TEMPLATE("FLOPs of every form are those that a counting backend sees: random shapes", T,
+                   float, double) {
   std::mt19937 bits(1);
   auto const size = [&](index_t most) { return 1 + static_cast<index_t>(bits()) % most; };
   for (int round = 0; round < 60; ++round) {
@@ -175,21 +176,26 @@ TEST_CASE("FLOPs are those that a counting backend sees: random shapes") {
     CAPTURE(w);
     CAPTURE(k);
     CAPTURE(rows);
-    auto const x = support::random_matrix<double>(rows, w.cols, 2);
-    auto const count = [&](auto const& factors) {
+    auto const x = support::random_matrix<T>(rows, w.cols, 2);
+    fixture::in_all_forms<T>(w, k, 3, [&](auto const& factors) {
       counting<reference> const backend;
-      auto y = make_matrix<double>({rows, w.rows});
-      workspace<double> scratch;
-      apply_work(as_view(x), factors, as_view(y), scratch, backend);
-      return backend.flops;
-    };
-    CHECK(count(support::random_full_core<double>(w, k, 3)) ==
-          cost::flops(form::full_core, w, k, rows));
-    CHECK(count(support::random_diagonal_core<double>(w, k, 4)) ==
-          cost::flops(form::diagonal_core, w, k, rows));
-    CHECK(count(support::random_two_factor<double>(w, k, 5)) ==
-          cost::flops(form::two_factor, w, k, rows));
+      apply(x, factors, backend);
+      CHECK(backend.flops == cost::flops(factors.stored_as, w, k, rows));
+    });
   }
+}
+
+TEST_CASE_TEMPLATE("storage of every form is what an empty product reads: random shapes", T, float,
+                   double) {
+  // Without a row of x nothing but the factors is touched, each once.
+  fixture::for_all<T>([](auto const& factors) {
+    counting<reference> const backend;
+    apply(make_matrix<T>({0, factors.shape().cols}), factors, backend);
+    CHECK(backend.flops == 0);
+    CHECK(backend.bytes == sizeof(T) * parameters(factors));
+    CHECK(backend.bytes ==
+          sizeof(T) * cost::parameters(factors.stored_as, factors.shape(), factors.rank()));
+  });
 }
 
 TEST_CASE("forms have the names that programs and files use") {

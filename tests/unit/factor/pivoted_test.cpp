@@ -55,9 +55,10 @@ auto bound(low_rank<T, two_factor> const& from, low_rank<T, pivoted> const& w) -
 
 TEST_CASE_TEMPLATE("kept rows and combinations are the matrix of the two factors", T, float,
                    double) {
-  for (auto const& [shape, rank] : examples) {
-    CAPTURE(shape.rows);
-    CAPTURE(shape.cols);
+  for (auto const& e : examples) {
+    auto const shape = e.shape;
+    auto const rank = e.rank;
+    CAPTURE(shape);
     CAPTURE(rank);
     auto const factors = random_two_factor<T>(shape, rank, 11);
     auto const w = to_pivoted(factors);
