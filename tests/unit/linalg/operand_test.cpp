@@ -4,6 +4,8 @@
 #include "eckart/linalg/cholesky.hpp"
 #include "eckart/linalg/eigh.hpp"
 #include "eckart/linalg/matmul.hpp"
+#include "eckart/linalg/pca.hpp"
+#include "eckart/linalg/pinv.hpp"
 #include "eckart/linalg/qr.hpp"
 #include "eckart/linalg/rsvd.hpp"
 #include "eckart/linalg/svd.hpp"
@@ -52,12 +54,18 @@ TEST_CASE_TEMPLATE("decompositions take every storage", T, float, double) {
   auto const pivots = pivoted_qr(a).columns;
   auto const s = rsvd(a, 2).factors.s;
   auto const w = factorize(a, at_rank{2});
+  auto const inverse = pinv(a);
+  auto const p = pca(a, 2);
   for_each_storage(a, [&](char const* storage, auto const& x) {
     CAPTURE(storage);
     CHECK(identical(svd(x).u, f.u));
     CHECK(identical(qr(x).q, q));
     CHECK(pivoted_qr(x).columns == pivots);
     CHECK(rsvd(x, 2).factors.s == s);
+    CHECK(identical(pinv(x), inverse));
+    CHECK(identical(least_squares(x, x).x, least_squares(a, a).x));
+    CHECK(identical(pca(x, 2).components, p.components));
+    CHECK(identical(project(p, x), project(p, a)));
     CHECK(identical(to_matrix(factorize(x, at_rank{2}).u()), to_matrix(w.u())));
   });
 }
@@ -113,6 +121,9 @@ TEST_CASE_TEMPLATE("column-major and strided storage is refused by name, in ever
     CHECK(refusal<shape_error>([&] { pivoted_qr(x); }) == text);
     CHECK(refusal<shape_error>([&] { rsvd(x, 1); }) == text);
     CHECK(refusal<shape_error>([&] { eigh(x); }) == text);
+    CHECK(refusal<shape_error>([&] { pca(x, 1); }) == text);
+    CHECK(refusal<shape_error>([&] { pinv(x); }) == text);
+    CHECK(refusal<shape_error>([&] { least_squares(a, x); }) == text);
     CHECK(refusal<shape_error>([&] { cholesky(x); }) == text);
     CHECK(refusal<shape_error>([&] { factorize(x, at_rank{1}); }) == text);
     CHECK(refusal<shape_error>([&] { matmul(op::transpose, a, op::none, x); }) == text);
