@@ -6,7 +6,8 @@ set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-samples=$ECKART_SOURCE_DIR/examples/summarization/dialogues.jsonl
+samples=$work/samples.jsonl
+head -n 12 "$ECKART_SOURCE_DIR/examples/summarization/dialogues.jsonl" >"$samples"
 failures=0
 
 say_failure() {
