@@ -1,6 +1,8 @@
 // A matrix is a sum of layers A = s_1 u_1 v_1^T + s_2 u_2 v_2^T + ...; the first k of them are the
 // best approximation of rank k, and the singular values that were left out are its error.
-#include "eckart/core/random.hpp"
+#include "support/random.hpp"
+#include "weather.hpp"
+
 #include "eckart/factor/factorize.hpp"
 #include "eckart/linalg/matmul.hpp"
 #include "eckart/linalg/qr.hpp"
@@ -8,39 +10,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numbers>
-#include <span>
 #include <vector>
 
 using eckart::index_t;
+using textbook::hours;
+using textbook::normal_matrix;
+using textbook::places;
 using matrix = eckart::matrix<double>;
-
-constexpr index_t hours = 6;   // every four hours
-constexpr index_t places = 5;  // valley, coast, city, desert, summit
-
-// Temperature at hour h and place p: mean_p + swing_p cos(2 pi (h - 15) / 24), a matrix of rank 2.
-auto weather() -> matrix {
-  constexpr auto mean = std::array{14.0, 16.0, 18.0, 24.0, 4.0};
-  constexpr auto swing = std::array{6.0, 2.0, 5.0, 13.0, 4.0};
-  auto t = eckart::make_matrix<double>({hours, places});
-  for (std::size_t i = 0; i < hours; ++i) {
-    for (std::size_t p = 0; p < places; ++p) {
-      auto const since_warmest = 4.0 * static_cast<double>(i) - 15;
-      t(i, p) = mean[p] + swing[p] * std::cos(2 * std::numbers::pi * since_warmest / 24);
-    }
-  }
-  return t;
-}
-
-auto random_matrix(index_t rows, index_t cols, std::uint64_t seed) -> matrix {
-  auto m = eckart::make_matrix<double>({rows, cols});
-  eckart::fill_normal(std::span<double>(m.data(), m.size()), seed);
-  return m;
-}
 
 // ||A - B|| in the Frobenius norm
 auto distance(matrix const& a, matrix const& b) -> double {
@@ -78,8 +57,8 @@ void print_side_by_side(std::vector<matrix> const& parts) {
 }
 
 int main() {
-  auto const truth = weather();
-  matrix const a = truth + 0.4 * random_matrix(hours, places, 1936);  // what thermometers say
+  auto const truth = textbook::weather();
+  matrix const a = truth + 0.4 * normal_matrix(hours, places, 1936);  // what thermometers say
 
   auto const f = eckart::svd(a);
   auto const s = eckart::as_span(f.s);
@@ -120,7 +99,7 @@ int main() {
   compete("combinations of two columns of A, best of 10 pairs", closest);
   closest = s[0];
   for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
-    closest = std::min(closest, projection_error(a, random_matrix(hours, 2, seed)));
+    closest = std::min(closest, projection_error(a, normal_matrix(hours, 2, seed)));
   }
   compete("combinations of two random columns, best of 1000", closest);
 

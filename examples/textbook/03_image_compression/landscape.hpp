@@ -1,10 +1,8 @@
 #pragma once
 
-#include <eckart/core/random.hpp>
-#include <eckart/core/view.hpp>
+#include "support/random.hpp"
 
 #include <cmath>
-#include <span>
 
 /// A picture that has something of everything: smooth shades, edges along the axes and not,
 /// texture.
@@ -32,8 +30,7 @@ inline auto landscape(double x, double y) -> double {
 
 /// The landscape with the grain of a photograph: normal noise.
 inline auto photograph(double grain) -> eckart::matrix<double> {
-  auto result = eckart::make_matrix<double>({side, side});
-  eckart::fill_normal(std::span(result.data(), result.size()), 3);
+  auto result = normal_matrix(side, side, 3);
   for (int i = 0; i < side; ++i) {
     for (int j = 0; j < side; ++j) {
       auto& pixel = eckart::as_view(result)(i, j);

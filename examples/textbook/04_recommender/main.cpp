@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <vector>
 
+using namespace textbook;
+
 constexpr index_t largest_rank = 8, shown_user = 3;
 
 // The prediction of rank 0: mean of the film + mean deviation of the user, from what is seen.
@@ -63,7 +65,7 @@ int main(int argc, char** argv) {
   fmt::print("{} users x {} films, {} of {} ratings seen, {} held out, true rank {}\n\n", users,
              films, xt::sum(w.seen)(), users * films, xt::sum(w.heldout)(), true_rank);
   fmt::print("RMSE of the held-out ratings, in stars\nrank   zeros in the gaps   gaps imputed\n");
-  textbook::series plain{"zeros in the gaps", {}, {}}, imputed{"gaps imputed", {}, {}};
+  series plain{"zeros in the gaps", {}, {}}, imputed{"gaps imputed", {}, {}};
   matrix z = zeros, best = means;
   for (index_t k = 0; k <= largest_rank; ++k) {
     z = k == 0 ? zeros : impute(w, means, z, k, 15);  // starts from the rank below
@@ -85,11 +87,11 @@ int main(int argc, char** argv) {
                genres[static_cast<std::size_t>(f % true_rank)], best(shown_user, f),
                w.liking(shown_user, f));
   }
-  textbook::write_svg(folder / "rmse_by_rank.svg", {.title = "Held-out error of a recommender",
-                                                    .x_label = "rank",
-                                                    .y_label = "RMSE in stars",
-                                                    .lines = {plain, imputed},
-                                                    .marks = {{true_rank, "true rank"}}});
+  write_svg(folder / "rmse_by_rank.svg", {.title = "Held-out error of a recommender",
+                                          .x_label = "rank",
+                                          .y_label = "RMSE in stars",
+                                          .lines = {plain, imputed},
+                                          .marks = {{true_rank, "true rank"}}});
   fmt::print("\nwritten: rmse_by_rank.svg\n");
 
   auto const least = std::ranges::min(imputed.y);

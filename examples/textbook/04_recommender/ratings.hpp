@@ -1,14 +1,14 @@
 #pragma once
 
-#include "eckart/core/random.hpp"
+#include "support/random.hpp"
+
 #include "eckart/linalg/matmul.hpp"
 
 #include <array>
-#include <cstdint>
 #include <random>
-#include <span>
 
-// Users and films with hidden tastes and contents, and the few ratings that are known.
+/// Users and films with hidden tastes and contents, and the few ratings that are known.
+namespace textbook {
 
 using eckart::index_t;
 using matrix = eckart::matrix<double>;
@@ -22,12 +22,6 @@ struct world {           // (users, films) each
   matrix stars;          // liking + noise, in half stars from 0.5 to 5
   matrix seen, heldout;  // 1 where the rating is known, or kept aside for the test; else 0
 };
-
-inline auto normal_matrix(index_t rows, index_t cols, std::uint64_t seed) -> matrix {
-  auto a = eckart::make_matrix<double>({rows, cols});
-  eckart::fill_normal(std::span(a.data(), a.size()), seed);
-  return a;
-}
 
 inline auto make_world() -> world {
   matrix content = 0.2 * normal_matrix(films, true_rank, 2);  // each film has a bit of each genre
@@ -52,3 +46,5 @@ inline auto make_world() -> world {
   }
   return w;
 }
+
+}  // namespace textbook

@@ -1,5 +1,7 @@
 // Which page of a web matters most? The one where a random surfer spends most of the time: the
 // eigenvector of the Google matrix for the eigenvalue 1, by power iteration and by SVD.
+#include "web.hpp"
+
 #include "eckart/linalg/matmul.hpp"
 #include "eckart/linalg/svd.hpp"
 
@@ -10,23 +12,11 @@
 #include <cstddef>
 #include <functional>
 #include <numeric>
-#include <string_view>
 #include <vector>
 
+using namespace textbook;
 using eckart::index_t;
 using matrix = eckart::matrix<double>;
-
-struct page {
-  std::string_view name;
-  std::vector<std::size_t> links;  // pages that it points to
-};
-
-// A university and its climbing club, with few links between them. A PDF links to nothing.
-std::vector<page> const web = {
-    {"home", {1, 2, 3, 4}},  {"courses", {0, 3, 5}}, {"library", {0, 1}},    {"staff", {0, 1}},
-    {"news", {0, 6}},        {"timetable.pdf", {}},  {"club", {7, 8, 9}},    {"photos", {6}},
-    {"forum", {0, 6, 7, 9}}, {"routes", {6, 8}},     {"old blog", {2, 6, 7}}};
-auto const n = web.size();
 
 constexpr double damping = 0.85;
 
@@ -82,22 +72,6 @@ auto errors_of(std::vector<matrix> const& iterates, matrix const& truth) -> std:
     errors.push_back(distance(x, truth));
   }
   return errors;
-}
-
-void print_ranking(matrix const& by_svd, matrix const& by_power) {
-  auto order = std::vector<std::size_t>(n);
-  std::iota(order.begin(), order.end(), 0U);
-  std::sort(order.begin(), order.end(),
-            [&](auto i, auto j) { return by_svd(i, 0) > by_svd(j, 0); });
-  fmt::print("place  page           links in  SVD of G - I  power iteration\n");
-  for (std::size_t place = 0; place < n; ++place) {
-    auto const i = order[place];
-    auto const links_in = std::count_if(web.begin(), web.end(), [&](page const& p) {
-      return std::find(p.links.begin(), p.links.end(), i) != p.links.end();
-    });
-    fmt::print("{:5}  {:13}  {:8}  {:12.6f}  {:15.6f}\n", place + 1, web[i].name, links_in,
-               by_svd(i, 0), by_power(i, 0));
-  }
 }
 
 int main() {

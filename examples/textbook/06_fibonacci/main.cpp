@@ -1,5 +1,7 @@
 // The n-th Fibonacci number without the n - 1 before it: Q = [[1, 1], [1, 0]] = V diag(l) V^T gives
 // Q^n = V diag(l^n) V^T, whose corner is F_n. In double this is exact for how long?
+#include "exact_fibonacci.hpp"
+
 #include "eckart/linalg/eigh.hpp"
 
 #include <fmt/format.h>
@@ -11,6 +13,9 @@
 #include <iostream>
 #include <limits>
 #include <numbers>
+
+using textbook::exact_at;
+using textbook::last;
 
 // F_n = sum_i V(0, i) V(1, i) l_i^n, entry (0, 1) of Q^n.
 struct closed_form {
@@ -26,20 +31,6 @@ auto diagonalize() -> closed_form {
   eckart::matrix<double> const q = {{1, 1}, {1, 0}};
   auto const [l, v] = eckart::eigh(q);
   return {{v(0, 0) * v(1, 0), v(0, 1) * v(1, 1)}, {l(0), l(1)}};
-}
-
-constexpr int last = 93;  // the last Fibonacci number that fits 64 bits
-
-constexpr auto exact = [] {
-  std::array<std::uint64_t, last + 1> f{0, 1};
-  for (std::size_t n = 2; n <= last; ++n) {
-    f[n] = f[n - 1] + f[n - 2];
-  }
-  return f;
-}();
-
-auto exact_at(int n) -> std::uint64_t {
-  return exact[static_cast<std::size_t>(n)];
 }
 
 auto is_right(closed_form const& f, int n) -> bool {

@@ -1,6 +1,7 @@
 // Which factors move a market, if only the returns of its stocks are seen? The eigenvectors of the
 // correlation matrix; the law of Marchenko and Pastur tells them from noise.
 #include "market.hpp"
+#include "sectors.hpp"
 #include "support/plot.hpp"
 
 #include "eckart/eval/cosine.hpp"
@@ -17,6 +18,7 @@
 #include <span>
 #include <vector>
 
+using namespace textbook;
 using eckart::op;
 
 // Each column with mean 0 and variance 1.
@@ -40,31 +42,9 @@ struct noise_law {
   }
 };
 
-// The share of stocks whose nearest other stock, by eigenvectors first to last, is of its sector.
-auto neighbours_in_sector(matrix const& v, index_t first, index_t last) -> double {
-  index_t right = 0;
-  for (index_t i = 0; i < stocks; ++i) {
-    index_t nearest = i;
-    double least = 4;  // no two rows of an orthogonal matrix are so far apart
-    for (index_t j = 0; j < stocks; ++j) {
-      double distance = 0;
-      for (index_t k = first; k <= last; ++k) {
-        distance += std::pow(v(i, k) - v(j, k), 2);
-      }
-      if (j != i && distance < least) {
-        least = distance;
-        nearest = j;
-      }
-    }
-    right += nearest / sector_size == i / sector_size ? 1 : 0;
-  }
-  return static_cast<double>(right) / stocks;
-}
-
 // Observed density of the eigenvalues and that of the law, in steps of 0.1 from 0 to 3.
-auto densities(std::span<double const> values, noise_law const& law)
-    -> std::vector<textbook::series> {
-  textbook::series seen{"eigenvalues", {}, {}}, theory{"Marchenko-Pastur", {}, {}};
+auto densities(std::span<double const> values, noise_law const& law) -> std::vector<series> {
+  series seen{"eigenvalues", {}, {}}, theory{"Marchenko-Pastur", {}, {}};
   for (int b = 0; b < 30; ++b) {
     auto const inside =
         std::ranges::count_if(values, [&](double x) { return b == std::floor(10 * x); });
@@ -97,21 +77,7 @@ int main(int argc, char** argv) {
     law.variance = xt::mean(xt::view(values, xt::range(found, stocks)))();
   }
 
-  fmt::print(
-      "\n   eigenvalue  variance   mean weight of the stocks of a sector (1: all alike)\n{:24}",
-      "");
-  for (auto const* name : sector_names) {
-    fmt::print("{:>10}", name);
-  }
-  for (index_t k = 0; k < found + 2; ++k) {
-    fmt::print("\n{:2}{:11.2f}{:9.1f}%", k + 1, values(k), 100 * values(k) / stocks);
-    for (index_t first = 0; first < stocks; first += sector_size) {
-      auto const weights = xt::view(v, xt::range(first, first + sector_size), k);
-      auto const mean = std::sqrt(1.0 * stocks) * xt::mean(weights)();
-      fmt::print("{:10.2f}", std::round(100 * mean) / 100 + 0.0);  // + 0.0: never "-0.00"
-    }
-    fmt::print("{}", k < found ? "" : "   noise");
-  }
+  print_eigenvectors(values, v, found);
 
   auto const first = eckart::as_view(v).col_range(0, 1);  // weights, on returns of equal variance
   auto const portfolio = eckart::matmul(x, first);        // (days, 1)
@@ -129,7 +95,7 @@ int main(int argc, char** argv) {
   fmt::print("nearest neighbour of the same sector: {:.0f}% by eigenvectors 2 to {}, ",
              100 * by_signal, found);
   fmt::print("{:.0f}% by the next {}\n\n", 100 * by_noise, found - 1);
-  textbook::write_svg(
+  write_svg(
       folder / "eigenvalues.svg",
       {.title = "Eigenvalues of the correlation matrix",
        .x_label = "eigenvalue",

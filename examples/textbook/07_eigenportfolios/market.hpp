@@ -1,14 +1,13 @@
 #pragma once
 
-#include "eckart/core/random.hpp"
-#include "eckart/core/view.hpp"
+#include "support/random.hpp"
 
 #include <array>
 #include <cmath>
-#include <cstdint>
-#include <span>
+#include <cstddef>
 
-// Daily returns of stocks that follow a market, their sector and their own news.
+/// Daily returns of stocks that follow a market, their sector and their own news.
+namespace textbook {
 
 using eckart::index_t;
 using matrix = eckart::matrix<double>;
@@ -19,13 +18,7 @@ inline constexpr std::array sector_strength{0.65, 0.56, 0.46, 0.36, 0.17};  // a
 inline constexpr auto sectors = static_cast<index_t>(sector_names.size());
 inline constexpr index_t sector_size = stocks / sectors;
 
-inline auto normal_matrix(index_t rows, index_t cols, std::uint64_t seed) -> matrix {
-  auto a = eckart::make_matrix<double>({rows, cols});
-  eckart::fill_normal(std::span(a.data(), a.size()), seed);
-  return a;
-}
-
-// return = volatility (sqrt(0.4) (a market + b sector) + sqrt(0.6) own news), a^2 + b^2 = 1
+/// return = volatility (sqrt(0.4) (a market + b sector) + sqrt(0.6) own news), a^2 + b^2 = 1
 inline auto simulate(matrix const& market, matrix const& sector) -> matrix {  // (days, stocks)
   auto returns = normal_matrix(days, stocks, 3);
   auto const nature = normal_matrix(stocks, 2, 4);
@@ -40,3 +33,5 @@ inline auto simulate(matrix const& market, matrix const& sector) -> matrix {  //
   }
   return returns;
 }
+
+}  // namespace textbook

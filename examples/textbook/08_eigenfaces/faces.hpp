@@ -1,11 +1,13 @@
 #pragma once
 
-#include <eckart/core/random.hpp>
-#include <eckart/core/view.hpp>
+#include "support/png.hpp"
+#include "support/random.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 
 /// Pictures of people who do not exist. A person is ten numbers, a picture of the person five more.
@@ -45,8 +47,7 @@ inline auto face(appearance const& who, situation const& how, double x, double y
 
 /// `count` pictures of everybody, one after another, one a row, with noise of deviation 0.05.
 inline auto photograph_all(int count, std::uint64_t seed) -> eckart::matrix<double> {
-  auto result = eckart::make_matrix<double>({people * count, side * side});
-  eckart::fill_normal(std::span(result.data(), result.size()), seed);
+  auto result = normal_matrix(people * count, side * side, seed);
   for (int n = 0; n < people * count; ++n) {
     appearance who{};
     situation how{};
@@ -59,6 +60,20 @@ inline auto photograph_all(int count, std::uint64_t seed) -> eckart::matrix<doub
     }
   }
   return result;
+}
+
+/// Writes the rows of x as pictures, up to eight side by side: 0.5 + gain (x - centre).
+inline void write_sheet(std::filesystem::path const& file, eckart::matrix_view<double const> x,
+                        double gain, double centre) {
+  auto const across = std::min<eckart::index_t>(8, x.rows);
+  auto sheet = eckart::make_matrix<double>({x.rows / across * side, across * side});
+  for (eckart::index_t n = 0; n < x.rows; ++n) {
+    for (eckart::index_t i = 0; i < side * side; ++i) {
+      eckart::as_view(sheet)(n / across * side + i / side, n % across * side + i % side) =
+          0.5 + gain * (x(n, i) - centre);
+    }
+  }
+  write_png(file, eckart::as_view(sheet));
 }
 
 }  // namespace textbook

@@ -1,7 +1,6 @@
 // Faces as points of a vector space: whose picture is this?
 #include "faces.hpp"
 #include "support/plot.hpp"
-#include "support/png.hpp"
 
 #include <eckart/linalg/pca.hpp>
 
@@ -58,19 +57,6 @@ auto distances_to(eckart::pca_result<double> const& space, pictures const& x)
   return result;
 }
 
-/// Writes the rows of x as pictures, up to eight side by side: 0.5 + gain (x - centre).
-void write_sheet(std::filesystem::path const& file, view x, double gain, double centre) {
-  auto const across = std::min<index_t>(8, x.rows);
-  auto sheet = eckart::make_matrix<double>({x.rows / across * side, across * side});
-  for (index_t n = 0; n < x.rows; ++n) {
-    for (index_t i = 0; i < side * side; ++i) {
-      as_view(sheet)(n / across * side + i / side, n % across * side + i % side) =
-          0.5 + gain * (x(n, i) - centre);
-    }
-  }
-  textbook::write_png(file, as_view(sheet));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -123,9 +109,10 @@ int main(int argc, char** argv) {
       "{:.1f} % (a guess {:.1f} %). Without them up to {:.1f} % are identified.\n"
       "Distance to the face space: at most {:.2f} upright, at least {:.2f} upside down.\n",
       100 * (shares[0] + shares[1]), by_two, 100.0 / textbook::people, best, upright, upside_down);
-  write_sheet(folder / "faces.png", as_view(known).row_range(0, 24), 1, 0.5);
-  write_sheet(folder / "mean_face.png", view(space.mean.data(), 1, side * side), 1, 0.5);
-  write_sheet(folder / "eigenfaces.png", as_view(space.components).row_range(0, 16), 8, 0);
+  textbook::write_sheet(folder / "faces.png", as_view(known).row_range(0, 24), 1, 0.5);
+  textbook::write_sheet(folder / "mean_face.png", view(space.mean.data(), 1, side * side), 1, 0.5);
+  textbook::write_sheet(folder / "eigenfaces.png", as_view(space.components).row_range(0, 16), 8,
+                        0);
   textbook::write_svg(folder / "identified.svg", plot);
   fmt::print("Written: faces.png, mean_face.png, eigenfaces.png, identified.svg\n");
 }

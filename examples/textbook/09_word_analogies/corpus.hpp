@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-// A small language: who does what where, told by a grammar with random choices.
+/// A small language: who does what where, told by a grammar with random choices.
+namespace textbook {
 
 using words = std::vector<std::string>;
 
@@ -94,3 +95,5 @@ inline auto vocabulary_of(std::vector<words> const& corpus) -> words {
   result.erase(std::unique(result.begin(), result.end()), result.end());
   return result;
 }
+
+}  // namespace textbook

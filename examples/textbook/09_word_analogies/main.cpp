@@ -1,6 +1,7 @@
 // king - man + woman = ? Words as vectors: counts of neighbours, pointwise mutual information,
 // truncated SVD. No network is trained.
 #include "corpus.hpp"
+#include "exam.hpp"
 
 #include "eckart/eval/cosine.hpp"
 #include "eckart/factor/factorize.hpp"
@@ -8,23 +9,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
 
+using namespace textbook;
 using eckart::index_t;
 using matrix = eckart::matrix<double>;
 
 constexpr index_t shown_rank = 80;
-constexpr std::array<std::array<char const*, 4>, 6> shown{{{"man", "king", "woman", "queen"},
-                                                           {"man", "boy", "woman", "girl"},
-                                                           {"uncle", "aunt", "prince", "princess"},
-                                                           {"france", "paris", "japan", "tokyo"},
-                                                           {"sing", "sang", "eat", "ate"},
-                                                           {"fast", "faster", "cold", "colder"}}};
 
 // Row of a word in the sorted vocabulary.
 auto row_of(std::string const& word, words const& vocabulary) -> index_t {
@@ -57,11 +52,6 @@ auto embedding(eckart::svd_result<double> const& f, index_t k) -> matrix {
   return e;
 }
 
-struct candidate {
-  std::string word;
-  double cosine;
-};
-
 // a is to b as c is to ...: all other words by their cosine with b - a + c, falling.
 auto solve(matrix const& e, words const& vocabulary, words const& abc) -> std::vector<candidate> {
   auto const vector = [&](std::string const& word) {
@@ -82,31 +72,6 @@ auto solve(matrix const& e, words const& vocabulary, words const& abc) -> std::v
   return result;
 }
 
-// The right answers to "a : b = c : ?" for all pairs of pairs, and the mean lead of the wanted word
-// over the best of the others.
-struct score {
-  double share = 0, lead = 0;
-};
-
-auto examine(matrix const& e, words const& vocabulary, relation const& r) -> score {
-  score total;
-  double questions = 0;
-  for (auto const& one : r.pairs) {
-    for (auto const& other : r.pairs) {
-      if (one != other) {
-        auto const x = split(one), y = split(other);
-        auto const found = solve(e, vocabulary, {x[0], x[1], y[0]});
-        auto const wanted = std::ranges::find(found, y[1], &candidate::word);
-        bool const right = wanted == found.begin();
-        total.share += right ? 1 : 0;
-        total.lead += wanted->cosine - found[right ? 1 : 0].cosine;
-        questions += 1;
-      }
-    }
-  }
-  return {total.share / questions, total.lead / questions};
-}
-
 int main() {
   auto const corpus = speak(3000);
   auto const vocabulary = vocabulary_of(corpus);
@@ -120,13 +85,16 @@ int main() {
     fmt::print("{:>17}", r.name);
   }
   fmt::print("{:>8}\n", "lead");
+  auto const solver_of_rank = [&](index_t k) {
+    return [&, e = embedding(f, k)](words const& abc) { return solve(e, vocabulary, abc); };
+  };
   std::vector<score> means;
   for (index_t const k : {10, 20, 40, 60, 80, 100, 120, 160}) {
-    auto const e = embedding(f, k);
+    auto const solver = solver_of_rank(k);
     fmt::print("{:4}", k);
     score mean;
     for (auto const& r : grammar) {
-      auto const s = examine(e, vocabulary, r);
+      auto const s = examine(solver, r);
       fmt::print("{:16.0f}%", 100 * s.share);
       mean.share += s.share / std::size(grammar);
       mean.lead += s.lead / std::size(grammar);
@@ -136,14 +104,7 @@ int main() {
   }
 
   fmt::print("\nat rank {}, with the cosine and the runner-up\n", shown_rank);
-  auto const e = embedding(f, shown_rank);
-  bool all_right = true;
-  for (auto const& [a, b, c, d] : shown) {
-    auto const found = solve(e, vocabulary, {a, b, c});
-    fmt::print("  {:7} - {:7} + {:7} = {:9}{:.2f}   {:9}{:.2f}\n", b, a, c, found[0].word,
-               found[0].cosine, found[1].word, found[1].cosine);
-    all_right = all_right && found[0].word == d && found[0].cosine > found[1].cosine + 0.05;
-  }
+  bool const all_right = solve_examples(solver_of_rank(shown_rank));
 
   auto const most = std::ranges::max(means, {}, &score::lead).lead;
   if (!all_right || means[4].share < 0.95 || means[0].share > 0.5 ||

@@ -1,5 +1,8 @@
 // Scaled dot-product attention in its four steps on a sentence of five tokens, and once more by
 // the library's blocks.
+#include "sentence.hpp"
+#include "support/claims.hpp"
+
 #include <eckart/linalg/matmul.hpp>
 #include <eckart/linalg/norm.hpp>
 #include <eckart/nn/attention.hpp>
@@ -9,37 +12,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <string>
-#include <vector>
 
 using namespace eckart;
-using table = matrix<double>;
-using names = std::vector<std::string>;
-
-// What a token asks for (query), offers (key) and hands on (value), in four hand-made features.
-// "its" asks for an animal, and "dog" offers one.
-struct inputs {
-  table q, k, v;  // (tokens, features)
-};
-names const tokens{"the", "dog", "hid", "its", "bone"};
-names const features{"animal", "action", "thing", "filler"};
-inputs const made{{{0, 0, 2, 0}, {0, 2, 0, 0}, {2, 0, 2, 0}, {3, 0, 0, 0}, {0, 1, 1, 0}},
-                  {{0, 0, 0, 2}, {3, 0, 1, 0}, {0, 3, 0, 0}, {1, 0, 0, 1}, {0, 0, 3, 0}},
-                  {{0, 0, 0, 1}, {2, 1, 0, 0}, {0, 2, 0, 0}, {1, 0, 0, 1}, {0, 0, 2, 0}}};
-
-void print(std::string const& title, table const& a, names const& columns, int digits) {
-  fmt::print("\n{}\n{:6}", title, "");
-  for (auto const& name : columns) {
-    fmt::print("{:>8}", name);
-  }
-  for (std::size_t i = 0; i < a.shape(0); ++i) {
-    fmt::print("\n{:>6}", tokens[i]);
-    for (std::size_t j = 0; j < a.shape(1); ++j) {
-      fmt::print("{:>8.{}f}", a(i, j), digits);
-    }
-  }
-  fmt::print("\n");
-}
+using namespace textbook;
 
 // Step 2: S / sqrt(d), so that the spread of the scores does not grow with the width d.
 auto scaled(table const& s, double d) -> table {
@@ -102,11 +77,6 @@ auto by_library_with_heads(index_t heads, bool causal) -> table {
   return out;
 }
 
-auto check(std::string const& claim, bool holds) -> bool {
-  fmt::print("{:<76}{}\n", claim, holds ? "yes" : "NO");
-  return holds;
-}
-
 int main() {
   fmt::print("Attention step by step: five tokens, vectors of four features.\n");
   print("Queries Q: what a token asks for", made.q, features, 0);
@@ -125,12 +95,13 @@ int main() {
   print("With the causal mask, 4. output", matmul(past, made.v), features, 3);
 
   fmt::print("\n");
-  bool good = check("\"its\" looks at \"dog\" with a weight above 0.9", p(3, 1) > 0.9);
-  good &= check("with the mask, \"the\" sees only itself", past(0, 0) == 1);
+  textbook::claims claims(76);
+  claims.check("\"its\" looks at \"dog\" with a weight above 0.9", p(3, 1) > 0.9);
+  claims.check("with the mask, \"the\" sees only itself", past(0, 0) == 1);
   for (bool const causal : {false, true}) {
     auto const agrees = [&](char const* block, table const& by_hand, table const& other) {
-      good &= check(fmt::format("{} {} the mask, within 1e-12", block, causal ? "with" : "without"),
-                    max_abs(table(by_hand - other)) < 1e-12);
+      claims.check(fmt::format("{} {} the mask, within 1e-12", block, causal ? "with" : "without"),
+                   max_abs(table(by_hand - other)) < 1e-12);
     };
     auto const one = head(0, 4, causal);
     table const two = xt::concatenate(xt::xtuple(head(0, 2, causal), head(2, 2, causal)), 1);
@@ -138,5 +109,5 @@ int main() {
     agrees("by hand = multi_head_attention, 1 head,", one, by_library_with_heads(1, causal));
     agrees("by hand = multi_head_attention, 2 heads,", two, by_library_with_heads(2, causal));
   }
-  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+  return claims.all_hold() ? EXIT_SUCCESS : EXIT_FAILURE;
 }

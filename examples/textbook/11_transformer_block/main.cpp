@@ -1,7 +1,8 @@
 // One encoder layer and one decoder layer of BART, step by step, on a small model with random
 // weights; the outputs are compared with those of the reference implementation.
-#include <eckart/io/json.hpp>
-#include <eckart/linalg/norm.hpp>
+#include "reference.hpp"
+#include "steps.hpp"
+
 #include <eckart/models/bart/bart.hpp>
 
 #include <fmt/format.h>
@@ -9,35 +10,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <string>
 #include <vector>
 
 using namespace eckart;
-using states = matrix<double>;  // (tokens, width)
-
-// Prints the shape of a step's result and the first numbers of its first token.
-auto show(std::string const& step, states x) -> states {
-  auto const shape = fmt::format("{} x {}", x.shape(0), x.shape(1));
-  fmt::print("  {:<44}{:>8}  ", step, shape);
-  for (std::size_t j = 0; j < 4; ++j) {
-    fmt::print("{:8.3f}", x(0, j));
-  }
-  fmt::print("\n");
-  return x;
-}
-
-// y = x W^T + b
-auto apply_linear(linear<double> const& layer, states const& x) -> states {
-  auto y = make_matrix<double>({as_view(x).rows, layer.shape().rows});
-  workspace<double> scratch;
-  layer(as_view(x), as_view(y), scratch);
-  return y;
-}
-
-auto normalized(layer_norm<double> const& norm, states x) -> states {
-  norm(as_view(x));
-  return x;
-}
+using namespace textbook;
 
 // x asks, memory answers. Each head works on its own block of columns; W_o mixes the heads.
 auto attend(multi_head_attention<double> const& a, states const& x, states const& memory,
@@ -100,27 +76,17 @@ auto embedded(Stack const& stack, std::vector<token_id> const& ids) -> states {
   return show("LayerNorm(token + position)", normalized(stack.layernorm_embedding, x));
 }
 
-// Largest difference from a reference's states. They hold two sentences, ours is the second.
-auto difference(states const& x, nlohmann::json const& both) -> double {
-  double largest = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    largest = std::max(largest, std::abs(x.data()[i] - both.at(x.size() + i).get<double>()));
-  }
-  return largest;
-}
-
 int main() {
   auto const folder = std::filesystem::path(ECKART_SOURCE_DIR) / "tests" / "golden" / "tiny_gelu";
   auto const model = bart<double>::load(folder);
-  auto const in_float = read_json(folder / "golden.json");
-  auto const in_double = read_json(folder / "golden_double.json");
+  auto const golden = reference(folder);
   auto const& encoder = model.encoder();
   auto const& decoder = model.decoder();
 
   fmt::print(
       "Encoder: 14 tokens of width 32, of which the last 5 are padding that no token sees.\n");
   fmt::print("  {:<44}{:>8}    first numbers of the first token\n", "step", "shape");
-  auto const ids = in_float["input_ids"][1].get<std::vector<token_id>>();
+  auto const ids = golden.tokens("input_ids");
   attention_mask const padding{.key_length = 9};
   auto const x = embedded(encoder, ids);
   auto const x1 = encoder_layer(encoder.layers[0], x, padding);
@@ -130,22 +96,13 @@ int main() {
   auto memory = x;
   workspace<double> scratch;
   encoder(ids, 1, std::vector<index_t>{9}, as_view(memory), scratch);
-  auto const y = embedded(decoder, in_float["decoder_input_ids"][1].get<std::vector<token_id>>());
+  auto const y = embedded(decoder, golden.tokens("decoder_input_ids"));
   auto const y1 = decoder_layer(decoder.layers[0], y, memory, padding);
 
-  bool good = true;
-  auto const compare = [&](char const* what, states const& ours, char const* stack,
-                           std::size_t layer) {
-    auto const from_float = difference(ours, in_float[stack][layer]);
-    auto const from_double = difference(ours, in_double[stack][layer]);
-    fmt::print("  {:<44}{:>14}{:>16}\n", what, from_float < 1e-5 ? "yes" : "NO",
-               from_double < 1e-10 ? "yes" : "NO");
-    good = good && from_float < 1e-5 && from_double < 1e-10;
-  };
   fmt::print("\nLargest difference from the reference        single: below 1e-5  double: 1e-10\n");
-  compare("encoder, input of layer 0", x, "encoder_hidden_states", 0);
-  compare("encoder, output of layer 0", x1, "encoder_hidden_states", 1);
-  compare("decoder, input of layer 0", y, "decoder_hidden_states", 0);
-  compare("decoder, output of layer 0", y1, "decoder_hidden_states", 1);
+  bool good = golden.agrees("encoder, input of layer 0", x, "encoder_hidden_states", 0);
+  good &= golden.agrees("encoder, output of layer 0", x1, "encoder_hidden_states", 1);
+  good &= golden.agrees("decoder, input of layer 0", y, "decoder_hidden_states", 0);
+  good &= golden.agrees("decoder, output of layer 0", y1, "decoder_hidden_states", 1);
   return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,55 +1,21 @@
 // How fast do gradient descent, momentum and Adam reach the minimum of 1/2 x^T A x - b^T x? For the
 // first two the eigenvalues of A tell it beforehand.
+#include "losses.hpp"
+#include "quadratic.hpp"
 #include "support/plot.hpp"
 
-#include "eckart/core/random.hpp"
 #include "eckart/linalg/eigh.hpp"
-#include "eckart/linalg/matmul.hpp"
-#include "eckart/linalg/qr.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <numeric>
-#include <span>
 #include <string>
 #include <vector>
 
-using eckart::op;
-using matrix = eckart::matrix<double>;
-
-constexpr eckart::index_t n = 30;
-
-auto random_matrix(eckart::index_t cols, std::uint64_t seed) -> matrix {
-  auto m = eckart::make_matrix<double>({n, cols});
-  eckart::fill_normal(std::span<double>(m.data(), m.size()), seed);
-  return m;
-}
-
-struct quadratic {
-  matrix a, solution;  // (n, n), (n, 1); b = A solution
-};
-
-// A = Q diag(l) Q^T, l from 1 to kappa in equal steps. Q is I or a random rotation, which takes the
-// solution with it: both are the same problem in different coordinates.
-auto make_quadratic(double kappa, bool rotated) -> quadratic {
-  matrix a({n, n}, 0.0);
-  for (std::size_t i = 0; i < n; ++i) {
-    a(i, i) = 1 + (kappa - 1) * static_cast<double>(i) / (n - 1);
-  }
-  auto const x = random_matrix(1, 1964);
-  if (!rotated) {
-    return {a, x};
-  }
-  auto const q = eckart::qr(random_matrix(n, 2014)).q;
-  a = eckart::matmul(op::none, eckart::matmul(q, a), op::transpose, q);
-  return {a, eckart::matmul(q, x)};
-}
+using namespace textbook;
 
 // Answers a gradient with the step that is added to x.
 using method = std::function<matrix(matrix const& gradient)>;
@@ -90,23 +56,10 @@ auto losses(quadratic const& f, method next) -> std::vector<double> {
   matrix x({n, 1}, 0.0);
   std::vector<double> loss;
   do {
-    matrix const error = x - f.solution;
-    auto const gradient = eckart::matmul(f.a, error);  // A x - b
-    loss.push_back(eckart::matmul(op::transpose, error, op::none, gradient)(0, 0) / 2);
-    x += next(gradient);
+    loss.push_back(f.loss(x));
+    x += next(f.gradient(x));
   } while (loss.size() < 30000 && std::abs(std::log10(loss.back() / loss[0])) < 20);
   return loss;
-}
-
-// Factor of the error a step, the root of that of the loss; over the last fifth.
-auto measured_rate(std::vector<double> const& loss) -> double {
-  auto const steps = loss.size() / 5;
-  return std::pow(loss.back() / loss[loss.size() - 1 - steps], 0.5 / static_cast<double>(steps));
-}
-
-auto steps_to_a_millionth(std::vector<double> const& loss) -> std::ptrdiff_t {
-  auto const reached = [&](double y) { return y < 1e-6 * loss[0]; };
-  return std::find_if(loss.begin(), loss.end(), reached) - loss.begin();
 }
 
 auto compare_steps() -> bool {
@@ -127,14 +80,14 @@ auto compare_steps() -> bool {
   return holds;
 }
 
-auto compare_methods(textbook::plot& picture) -> bool {
+auto compare_methods(plot& picture) -> bool {
   fmt::print("\n                         rate of the error    steps to a millionth of the loss\n");
   fmt::print("kappa  method            predicted  measured  eigenvectors = axes  rotated\n");
   bool holds = true;
   for (auto const kappa : {10.0, 100.0, 1000.0}) {
     for (auto const& [name, predicted, next] : contestants(kappa)) {
       auto const in_axes = steps_to_a_millionth(losses(make_quadratic(kappa, false), next));
-      auto loss = losses(make_quadratic(kappa, true), next);
+      auto const loss = losses(make_quadratic(kappa, true), next);
       auto const rotated = steps_to_a_millionth(loss);
       auto const rate = measured_rate(loss);
       fmt::print("{:5}  {:16}  {:>19}  {:19}  {:7}\n", kappa, name,
@@ -143,15 +96,7 @@ auto compare_methods(textbook::plot& picture) -> bool {
       holds = holds && (predicted > 0 ? in_axes == rotated && std::abs(rate / predicted - 1) < 0.03
                                       : rotated > in_axes * 3 / 2);
       if (kappa == 100) {
-        auto steps = std::vector<double>(std::min<std::size_t>(loss.size(), 801));
-        std::iota(steps.begin(), steps.end(), 0.0);
-        loss.resize(steps.size());
-        auto const end = steps.back(), start = loss[0];
-        picture.lines.push_back({name, steps, loss});
-        if (predicted > 0) {
-          picture.lines.push_back(
-              {name + ", predicted", {0, end}, {start, start * std::pow(predicted, 2 * end)}});
-        }
+        draw(picture, name, loss, predicted);
       }
     }
   }
@@ -159,10 +104,10 @@ auto compare_methods(textbook::plot& picture) -> bool {
 }
 
 int main(int argc, char** argv) {
-  textbook::plot picture{"Condition number 100, eigenvectors rotated", "step", "loss", false, true};
+  plot picture{"Condition number 100, eigenvectors rotated", "step", "loss", false, true};
   bool const rates_hold = compare_steps();
   bool const holds = compare_methods(picture) && rates_hold;
-  textbook::write_svg(std::filesystem::path(argc > 1 ? argv[1] : ".") / "convergence.svg", picture);
+  write_svg(std::filesystem::path(argc > 1 ? argv[1] : ".") / "convergence.svg", picture);
   fmt::print("\nconvergence.svg shows the losses for kappa = 100.\n{}\n",
              holds ? "The eigenvalues tell the rate of the first two methods, in any coordinates."
                      "\nAdam depends on the coordinates: no formula of the eigenvalues gives its "

@@ -1,3 +1,4 @@
+#include "support/random.hpp"
 #include "training.hpp"
 
 #include <eckart/nn/lora.hpp>
@@ -26,8 +27,8 @@ constexpr int steps = 300;
 
 // Noisy answers of the layer that has to be learned.
 auto draw(lora<double> const& teacher, index_t count, std::uint64_t seed) -> examples {
-  auto x = normal({count, inputs}, 1, seed);
-  auto y = normal({count, outputs}, noise, seed + 1);
+  auto x = normal_matrix(count, inputs, seed);
+  matrix<double> y = noise * normal_matrix(count, outputs, seed + 1);
   std::ranges::transform(y, answers(teacher, x), y.begin(), std::plus{});
   return {std::move(x), std::move(y)};
 }
@@ -60,10 +61,10 @@ auto fine_tune(matrix<double> w, examples const& data) -> linear<double> {
 
 int main() {
   auto const size = 1 / std::sqrt(static_cast<double>(inputs));
-  linear<double> const base(low_rank<double, two_factor>(normal({outputs, base_rank}, 0.25, 1),
-                                                         normal({base_rank, inputs}, size, 2)));
-  lora<double> const teacher(base, normal({change_rank, inputs}, size, 3),
-                             normal({outputs, change_rank}, 0.5, 4), change_rank);
+  linear<double> const base(low_rank<double, two_factor>(
+      0.25 * normal_matrix(outputs, base_rank, 1), size * normal_matrix(base_rank, inputs, 2)));
+  lora<double> const teacher(base, size * normal_matrix(change_rank, inputs, 3),
+                             0.5 * normal_matrix(outputs, change_rank, 4), change_rank);
   auto const data = draw(teacher, 160, 10);
   auto const fresh = draw(teacher, 1000, 20);
 

@@ -4,21 +4,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
-#include <span>
 
 /// Data, errors and steps of the training, for a layer of any kind.
 namespace textbook {
 
 using namespace eckart;
-
-inline auto normal(shape2 shape, double deviation, std::uint64_t seed) -> matrix<double> {
-  auto a = make_matrix<double>(shape);
-  fill_normal(std::span<double>(a.data(), a.size()), seed);
-  std::ranges::for_each(a, [=](double& value) { value *= deviation; });
-  return a;
-}
 
 struct examples {
   matrix<double> x, y;  // (count, inputs), (count, outputs)
@@ -49,7 +40,8 @@ auto loss(Layer const& layer, examples const& data) -> double {
 // Gradient descent with momentum: v = 0.9 v + g, w = w - rate v.
 struct descent {
   matrix<double> gradient, velocity;
-  explicit descent(shape2 s) : gradient(make_matrix<double>(s)), velocity(normal(s, 0, 0)) {}
+  explicit descent(shape2 s)
+      : gradient(make_matrix<double>(s)), velocity(xt::zeros_like(gradient)) {}
   void step(matrix_view<double> w, double rate) {
     for (std::size_t i = 0; i < gradient.size(); ++i) {
       velocity.data()[i] = 0.9 * velocity.data()[i] + gradient.data()[i];

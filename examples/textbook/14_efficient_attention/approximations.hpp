@@ -1,6 +1,7 @@
 #pragma once
 
-#include <eckart/core/random.hpp>
+#include "support/random.hpp"
+
 #include <eckart/linalg/pinv.hpp>
 #include <eckart/nn/softmax.hpp>
 
@@ -8,7 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
-#include <span>
+#include <string>
 #include <vector>
 
 /// Exact attention on made-up text, and approximations of rank r with their FLOPs.
@@ -18,12 +19,6 @@ using namespace eckart;
 using table = matrix<double>;
 
 constexpr index_t d = 32;  ///< width of queries, keys and values
-
-inline auto normal(index_t rows, index_t cols, std::uint64_t seed) -> table {
-  auto a = make_matrix<double>({rows, cols});
-  fill_normal(std::span<double>(a.data(), a.size()), seed);
-  return a;
-}
 
 inline auto softmax_of_rows(table s) -> table {
   for (index_t i = 0; i < as_view(s).rows; ++i) {
@@ -48,13 +43,13 @@ struct text {
         as_view(wave)(i, f) = std::sin(2 * std::numbers::pi * (f % 2 == 0 ? t : t + 0.25));
       }
     }
-    auto const mix = softmax_of_rows(1.4 * matmul(wave, normal(waves, topics, 1)));
+    auto const mix = softmax_of_rows(1.4 * matmul(wave, normal_matrix(waves, topics, 1)));
     auto const seed = static_cast<std::uint64_t>(10 * n);
     auto const key_size = std::sqrt(2 / std::sqrt(double{d}));  // a token's own score is about 2
-    table const subject = matmul(mix, normal(topics, d, 2));
-    q = key_size * (subject + 0.5 * normal(n, d, seed));
-    k = key_size * (subject + 0.5 * normal(n, d, seed + 1));
-    v = matmul(mix, normal(topics, d, 3)) + 0.5 * normal(n, d, seed + 2);
+    table const subject = matmul(mix, normal_matrix(topics, d, 2));
+    q = key_size * (subject + 0.5 * normal_matrix(n, d, seed));
+    k = key_size * (subject + 0.5 * normal_matrix(n, d, seed + 1));
+    v = matmul(mix, normal_matrix(topics, d, 3)) + 0.5 * normal_matrix(n, d, seed + 2);
     p = weights(q, k);
     best = svd(p);
   }
@@ -78,7 +73,7 @@ inline auto truncated_svd(text const& x, index_t rank, std::uint64_t) -> table {
 
 // R (rank, n) with independent entries N(0, 1 / rank), so that R^T R is I in the mean.
 inline auto projection(text const& x, index_t rank, std::uint64_t seed) -> table {
-  return normal(rank, x.length(), seed) / std::sqrt(static_cast<double>(rank));
+  return normal_matrix(rank, x.length(), seed) / std::sqrt(static_cast<double>(rank));
 }
 
 // (P R^T)(R V), as in the proof of Linformer's theorem 1; P itself is still needed.
@@ -119,10 +114,10 @@ inline auto nystrom(text const& x, index_t rank, std::uint64_t) -> table {
 
 // Rows in blocks of d orthogonal ones, each as long as a normal vector of its own.
 inline auto orthogonal_directions(index_t count, std::uint64_t seed) -> table {
-  auto w = normal(count, d, seed + 1);
+  auto w = normal_matrix(count, d, seed + 1);
   for (index_t first = 0; first < count; first += d) {
     auto const block = as_view(w).row_range(first, std::min(d, count - first));
-    auto const q = qr(normal(d, block.rows, seed + 2 + static_cast<std::uint64_t>(first))).q;
+    auto const q = qr(normal_matrix(d, block.rows, seed + 2 + static_cast<std::uint64_t>(first))).q;
     for (index_t i = 0; i < block.rows; ++i) {
       auto const length = euclidean_norm(block.row(i));
       for (index_t j = 0; j < d; ++j) {
@@ -161,6 +156,18 @@ inline auto performer(text const& x, index_t rank, std::uint64_t seed) -> table 
   }
   return out;
 }
+
+struct method {
+  std::string name;
+  table (*attend)(text const&, index_t rank, std::uint64_t seed);
+  bool random;
+};
+// In the order of the tables.
+enum which : std::size_t { best_rank, landmarks, segments, features, sketch, untrained };
+inline std::vector<method> const methods{
+    {"SVD of P", truncated_svd, false},     {"Nystrom", nystrom, false},
+    {"means", linformer_means, false},      {"Performer", performer, true},
+    {"P R^T R V", random_projection, true}, {"random E", linformer_random, true}};
 
 // FLOPs of the matrix products, and of the SVD in pinv.
 inline auto flops_exact(double n) -> double {

@@ -1,7 +1,8 @@
 // Attention in linear time: projections, landmarks and random features against exact softmax
 // attention, by error and by FLOPs.
 #include "approximations.hpp"
-#include "support/plot.hpp"
+#include "errors.hpp"
+#include "support/claims.hpp"
 
 #include <fmt/format.h>
 
@@ -9,24 +10,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
-#include <string>
-#include <utility>
 #include <vector>
 
 using namespace textbook;
 
 constexpr int drawings = 20;  // seeds over which the error of a random method is averaged
-
-struct method {
-  std::string name;
-  table (*attend)(text const&, index_t rank, std::uint64_t seed);
-  bool random;
-};
-enum which : std::size_t { best_rank, landmarks, segments, features, sketch, untrained };
-std::vector<method> const methods{
-    {"SVD of P", truncated_svd, false},     {"Nystrom", nystrom, false},
-    {"means", linformer_means, false},      {"Performer", performer, true},
-    {"P R^T R V", random_projection, true}, {"random E", linformer_random, true}};
 
 // |approximation - P V| / |P V| in the Frobenius norm.
 auto error_of(method const& m, text const& x, index_t rank) -> double {
@@ -40,6 +28,16 @@ auto error_of(method const& m, text const& x, index_t rank) -> double {
   return sum / count;
 }
 
+// One row of a table: the errors of all methods.
+auto errors_of(text const& x, index_t rank) -> std::vector<double> {
+  std::vector<double> row;
+  for (auto const& m : methods) {
+    row.push_back(error_of(m, x, rank));
+  }
+  return row;
+}
+
+// The least n at which a method needs fewer FLOPs than exact attention.
 auto pays_from(double (*flops)(double, double), index_t rank) -> index_t {
   auto n = rank;
   while (flops(static_cast<double>(n), static_cast<double>(rank)) >=
@@ -47,48 +45,6 @@ auto pays_from(double (*flops)(double, double), index_t rank) -> index_t {
     ++n;
   }
   return n;
-}
-
-auto check(std::string const& claim, bool holds) -> bool {
-  fmt::print("{:<72}{}\n", claim, holds ? "yes" : "NO");
-  return holds;
-}
-
-using errors = std::vector<std::vector<double>>;  // row by row, one column a method
-
-auto error_table(std::string const& first, std::vector<index_t> const& labels,
-                 std::vector<std::pair<text const*, index_t>> const& rows) -> errors {
-  fmt::print("{:>5}", first);
-  for (auto const& m : methods) {
-    fmt::print("{:>11}", m.name);
-  }
-  errors result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    fmt::print("\n{:5}", labels[i]);
-    result.emplace_back();
-    for (auto const& m : methods) {
-      result.back().push_back(error_of(m, *rows[i].first, rows[i].second));
-      fmt::print("{:11.4f}", result.back().back());
-    }
-  }
-  fmt::print("\n\n");
-  return result;
-}
-
-void draw(std::filesystem::path const& file, std::vector<index_t> const& ranks, errors const& e) {
-  textbook::plot picture{.title = "Approximate attention, 512 tokens",
-                         .x_label = "rank or number of features",
-                         .y_label = "relative error of the output",
-                         .log_x = true,
-                         .log_y = true};
-  for (std::size_t m = 0; m < methods.size(); ++m) {
-    textbook::series line{.label = methods[m].name, .x = {ranks.begin(), ranks.end()}};
-    for (auto const& row : e) {
-      line.y.push_back(row[m]);
-    }
-    picture.lines.push_back(line);
-  }
-  write_svg(file, picture);
 }
 
 // Eckart and Young: with V = I the output is the approximation of P itself.
@@ -112,20 +68,19 @@ int main(int argc, char** argv) {
       "Relative error of the attention output for n = 512 tokens, by rank or features r.\n"
       "Looking everywhere alike (one mean) is off by {:.4f}.\n\n",
       alike);
-  std::vector<std::pair<text const*, index_t>> rows;
+  errors by_rank, by_length;
   for (auto const rank : ranks) {
-    rows.emplace_back(&texts.back(), rank);
+    by_rank.push_back(errors_of(texts.back(), rank));
   }
-  auto const by_rank = error_table("r", ranks, rows);
+  print_errors("r", ranks, by_rank);
   draw(folder / "efficient_attention.svg", ranks, by_rank);
   fmt::print("The table as a picture: efficient_attention.svg\n\n");
 
   fmt::print("The same by the number n of tokens, for r = 32.\n\n");
-  rows.clear();
   for (auto const& x : texts) {
-    rows.emplace_back(&x, 32);
+    by_length.push_back(errors_of(x, 32));
   }
-  auto const by_length = error_table("n", lengths, rows);
+  print_errors("n", lengths, by_length);
 
   fmt::print("Tokens from which a method needs fewer FLOPs than exact attention (d = {}).\n\n", d);
   fmt::print("{:>5}{:>11}{:>11}{:>11}{:>11}\n", "r", "Nystrom", "means", "Performer", "learned E");
@@ -137,19 +92,20 @@ int main(int argc, char** argv) {
   fmt::print(
       "The SVD and P R^T R V start from P itself: their work still grows with n squared. Random E\n"
       "costs as much as the E that Linformer learns.\n\n");
-  bool good = check("no method comes nearer to P than its SVD of the same rank",
-                    svd_is_nearest(texts[1], {8, 16, 32, 64}));
-  good &= check("Nystrom with 16 landmarks is off by less than 0.1", by_rank[1][landmarks] < 0.1);
+  claims claims(72);
+  claims.check("no method comes nearer to P than its SVD of the same rank",
+               svd_is_nearest(texts[1], {8, 16, 32, 64}));
+  claims.check("Nystrom with 16 landmarks is off by less than 0.1", by_rank[1][landmarks] < 0.1);
   for (auto const m : {best_rank, landmarks, segments}) {
-    good &= check(fmt::format("{}: the error at r = 32 hardly grows with n", methods[m].name),
-                  by_length.back()[m] < 1.25 * by_length.front()[m]);
+    claims.check(fmt::format("{}: the error at r = 32 hardly grows with n", methods[m].name),
+                 by_length.back()[m] < 1.25 * by_length.front()[m]);
   }
   auto const gain = [&](which m) { return by_rank[1][m] / by_rank[5][m]; };
-  good &= check("P R^T R V: 16 times the rank divides the error by about 4",
-                gain(sketch) > 3.4 && gain(sketch) < 4.6);
-  good &= check("Performer: 16 times the features divide it by less than 4",
-                gain(features) > 1 && gain(features) < 4);
-  good &= check("random E: worse than looking everywhere alike at every r",
-                std::ranges::all_of(by_rank, [&](auto const& e) { return e[untrained] > alike; }));
-  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+  claims.check("P R^T R V: 16 times the rank divides the error by about 4",
+               gain(sketch) > 3.4 && gain(sketch) < 4.6);
+  claims.check("Performer: 16 times the features divide it by less than 4",
+               gain(features) > 1 && gain(features) < 4);
+  claims.check("random E: worse than looking everywhere alike at every r",
+               std::ranges::all_of(by_rank, [&](auto const& e) { return e[untrained] > alike; }));
+  return claims.all_hold() ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,6 +1,6 @@
 // TensorGPT stores the embedding of each token as a tensor train. What does that save, and does a
 // truncated SVD of the whole table save more at the same error?
-#include "support/plot.hpp"
+#include "results.hpp"
 #include "tables.hpp"
 
 #include <eckart/factor/rank_policy.hpp>
@@ -13,23 +13,16 @@
 #include <cmath>
 #include <filesystem>
 #include <span>
-#include <string>
 #include <vector>
 
 using textbook::asked;
+using textbook::dense;
 using textbook::layouts;
+using textbook::result;
 using textbook::tokens;
 using textbook::width;
 
 namespace {
-
-constexpr auto dense = static_cast<double>(tokens * width);
-
-/// A relative error ||a - b|| / ||a||, the numbers of the trains that make it, and those of the
-/// SVD as two factors, k (tokens + width), at the smallest rank k that is as accurate.
-struct result {
-  double error = 0, train = 0, svd = 0;
-};
 
 /// Cuts the values into trains of relative error epsilon.
 auto compress(std::span<double const> values, textbook::layout const& way, double epsilon)
@@ -68,27 +61,6 @@ auto measure(textbook::table const& a) -> std::vector<result> {
   return results;
 }
 
-/// One line for each layout, and the SVD at the errors of all.
-void draw(std::filesystem::path const& file, std::string const& title,
-          std::vector<result> const& results) {
-  textbook::plot plot{.title = title, .x_label = "numbers stored", .y_label = "relative error"};
-  for (auto const& way : layouts) {
-    plot.lines.push_back({way.name});
-  }
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    plot.lines[i / asked.size()].x.push_back(results[i].train);
-    plot.lines[i / asked.size()].y.push_back(results[i].error);
-  }
-  auto by_size = results;
-  std::ranges::sort(by_size, {}, &result::svd);
-  auto& line = plot.lines.emplace_back(textbook::series{"truncated SVD"});
-  for (auto const& r : by_size) {
-    line.x.push_back(r.svd), line.y.push_back(r.error);
-  }
-  plot.marks = {{dense, "the table itself"}};
-  textbook::write_svg(file, plot);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -96,8 +68,8 @@ int main(int argc, char** argv) try {
   auto const trained = measure(textbook::trained_embedding());
   auto const noise = measure(textbook::noise());
   auto const sines = measure(textbook::sinusoidal_positions());
-  draw(folder / "tensor_train_embedding.svg", "A trained token embedding", trained);
-  draw(folder / "tensor_train_positions.svg", "Sines and cosines of the position", sines);
+  textbook::draw(folder / "tensor_train_embedding.svg", "A trained token embedding", trained);
+  textbook::draw(folder / "tensor_train_positions.svg", "Sines and cosines of the position", sines);
 
   fmt::print(
       "Tables of {} x {} numbers as tensor trains (TT), and by an SVD of the same error: how many\n"

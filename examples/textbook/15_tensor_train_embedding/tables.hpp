@@ -1,6 +1,7 @@
 #pragma once
 
-#include <eckart/core/random.hpp>
+#include "support/random.hpp"
+
 #include <eckart/io/safetensors.hpp>
 
 #include <array>
@@ -42,9 +43,7 @@ inline auto trained_embedding() -> table {
 
 /// Independent normal numbers: nothing to find.
 inline auto noise() -> table {
-  auto result = eckart::make_matrix<double>({tokens, width});
-  eckart::fill_normal(std::span(result.data(), result.size()), 1);
-  return result;
+  return normal_matrix(tokens, width, 1);
 }
 
 /// sin(p w_j) and cos(p w_j) side by side, w_j = 10000^(-2j / width): a table that a formula makes

@@ -1,5 +1,6 @@
 #include "spectra.hpp"
 #include "support/plot.hpp"
+#include "times.hpp"
 
 #include <eckart/factor/rank_policy.hpp>
 #include <eckart/linalg/rsvd.hpp>
@@ -8,14 +9,12 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <iostream>
 #include <numbers>
 #include <span>
 #include <utility>
@@ -57,18 +56,6 @@ auto bound(example const& from, index_t k, index_t oversample) -> double {
   return 2 + std::sqrt(rank / (p - 1)) +
          std::numbers::e * std::sqrt(rank + p) / p * tail /
              from.values[static_cast<std::size_t>(k)];
-}
-
-// To stderr: times differ from run to run.
-void show_times() {
-  auto const a = orthonormal(800, 600, 3);
-  auto const seconds = [](auto&& work) {
-    auto const start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  std::cerr << "800 x 600: svd " << seconds([&] { svd(a); }) << " s, rsvd of rank 20 "
-            << seconds([&] { rsvd(a, 20); }) << " s\n";
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "support/random.hpp"
+
 #include <eckart/linalg/rsvd.hpp>
 
 #include <cstdint>
@@ -22,9 +24,7 @@ struct example {
 };
 
 inline auto orthonormal(index_t n, index_t k, std::uint64_t seed) -> matrix<double> {
-  auto a = make_matrix<double>({n, k});
-  fill_normal(std::span<double>(a.data(), a.size()), seed);
-  return qr(a).q;
+  return qr(normal_matrix(n, k, seed)).q;
 }
 
 template <class F>
