@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace eckart {
@@ -42,61 +46,164 @@ struct replaced_layer {
   double relative_error = 0;  ///< ||W - W_k|| / ||W||, Frobenius, from the singular values
   std::uint64_t parameters_before = 0;  ///< bias included
   std::uint64_t parameters_after = 0;   ///< bias included
+
+  auto operator==(replaced_layer const&) const -> bool = default;
 };
 
 struct nothing_to_report {
   void operator()(index_t, index_t, std::string const&) const {}
 };
 
-/// Replaces every linear layer whose name matches a target by the factors of its truncated SVD in
-/// the asked form; biases stay (the thesis's listings 8 and 9). One SVD a matrix. The model is
-/// untouched if any layer cannot be replaced. progress(done, total, name) is called before each
-/// layer. Throws shape_error if a target matches nothing or a rank does not fit, numerical_error
-/// for weights that are not finite.
-template <real T, rank_policy P,
-          std::invocable<index_t, index_t, std::string const&> Progress = nothing_to_report>
-auto compress(bart<T>& model, std::span<std::string const> targets, P const& policy,
-              form stored_as = form::two_factor, Progress progress = {})
-    -> std::vector<replaced_layer> {
+/// The SVDs of a model's layers, from which it can be compressed to any rank: the decompositions
+/// are the expensive part, truncating them copies.
+template <real T>
+struct bart_decomposition {
+  std::map<std::string, svd_result<T>> layers;  ///< name -> SVD of the dense weight
+
+  /// Memory that the factors take: for n x n weights twice that of the weights.
+  auto bytes() const -> std::uint64_t {
+    std::uint64_t numbers = 0;
+    for (auto const& [name, f] : layers) {
+      numbers += f.u.size() + f.s.size() + f.vt.size();
+    }
+    return numbers * sizeof(T);
+  }
+};
+
+namespace detail {
+
+/// A layer of a model and its name.
+template <class Layer>
+struct named_layer {
+  std::string name;
+  Layer* layer;
+};
+
+/// The layers that match a target, in the order of the modules. Throws shape_error if a target
+/// matches nothing.
+template <class Layer, class Model>
+auto layers_to_replace(Model& model, std::span<std::string const> targets)
+    -> std::vector<named_layer<Layer>> {
   for (auto const& target : targets) {
     bool found = false;
-    model.visit_linears([&](std::string const& name, linear<T> const&) {
+    model.visit_linears([&](std::string const& name, Layer const&) {
       found = found || matches_target(name, std::span(&target, 1));
     });
     if (!found) {
       throw shape_error(message("compress: no linear layer is named '", target, "'"));
     }
   }
-  std::vector<std::pair<std::string, linear<T>*>> chosen;
-  model.visit_linears([&](std::string const& name, linear<T>& layer) {
+  std::vector<named_layer<Layer>> chosen;
+  model.visit_linears([&](std::string const& name, Layer& layer) {
     if (matches_target(name, targets)) {
-      chosen.emplace_back(name, &layer);
+      chosen.push_back({name, &layer});
     }
   });
-  std::vector<replaced_layer> report;
-  std::vector<linear<T>> replacements;
+  return chosen;
+}
+
+/// Calls work(layer) for all layers, progress(i, total, name) before each. Errors are thrown
+/// again with the name of the layer.
+template <class Layer, class Progress, class Work>
+void for_each_layer(std::vector<named_layer<Layer>> const& chosen, Progress& progress, Work work) {
   auto const total = static_cast<index_t>(chosen.size());
-  for (auto const& [name, layer] : chosen) {
-    progress(static_cast<index_t>(report.size()), total, name);
+  for (index_t i = 0; i < total; ++i) {
+    auto const& one = chosen[static_cast<std::size_t>(i)];
+    progress(i, total, one.name);
     try {
-      auto const f = svd(layer->dense_weight());
-      auto factors = truncate(f, policy);
-      auto const rank = factors.rank();
-      auto const norm = truncation_error(as_span(f.s), 0);
-      auto const tail = truncation_error(as_span(f.s), rank);
-      replacements.push_back(layer->with_weight(weight_in_form(std::move(factors), stored_as)));
-      report.push_back({name, layer->shape(), rank, norm > 0 ? tail / norm : 0, layer->parameters(),
-                        replacements.back().parameters()});
+      work(one);
     } catch (numerical_error const& e) {
-      throw numerical_error(message(name, ": ", e.what()), e.info);
+      throw numerical_error(message(one.name, ": ", e.what()), e.info);
     } catch (shape_error const& e) {
-      throw shape_error(message(name, ": ", e.what()));
+      throw shape_error(message(one.name, ": ", e.what()));
     }
   }
+}
+
+/// Replaces the layers by truncations of svd_of(layer), all of them or none.
+template <real T, rank_policy P, class Progress, class SvdOf>
+auto replace_layers(std::vector<named_layer<linear<T>>> const& chosen, P const& policy,
+                    form stored_as, Progress& progress, SvdOf svd_of)
+    -> std::vector<replaced_layer> {
+  std::vector<replaced_layer> report;
+  std::vector<linear<T>> replacements;
+  for_each_layer(chosen, progress, [&](named_layer<linear<T>> const& one) {
+    auto const& layer = *one.layer;
+    svd_result<T> const& f = svd_of(one);
+    auto factors = truncate(f, policy);
+    auto const rank = factors.rank();
+    auto const norm = truncation_error(as_span(f.s), 0);
+    auto const tail = truncation_error(as_span(f.s), rank);
+    replacements.push_back(layer.with_weight(weight_in_form(std::move(factors), stored_as)));
+    report.push_back({one.name, layer.shape(), rank, norm > 0 ? tail / norm : 0, layer.parameters(),
+                      replacements.back().parameters()});
+  });
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    *chosen[i].second = std::move(replacements[i]);
+    *chosen[i].layer = std::move(replacements[i]);
   }
   return report;
+}
+
+}  // namespace detail
+
+/// The SVD of every linear layer whose name matches a target. progress(done, total, name) is called
+/// before each layer. Throws shape_error if a target matches nothing, numerical_error for weights
+/// that are not finite.
+template <real T, std::invocable<index_t, index_t, std::string const&> Progress = nothing_to_report>
+auto decompose(bart<T> const& model, std::span<std::string const> targets, Progress progress = {})
+    -> bart_decomposition<T> {
+  bart_decomposition<T> result;
+  detail::for_each_layer(
+      detail::layers_to_replace<linear<T> const>(model, targets), progress,
+      [&](auto const& one) { result.layers.emplace(one.name, svd(one.layer->dense_weight())); });
+  return result;
+}
+
+/// Replaces every linear layer whose name matches a target by the factors of its truncated SVD in
+/// the asked form; biases stay (the thesis's listings 8 and 9). One SVD a matrix, of which only one
+/// is held at a time. The model is untouched if any layer cannot be replaced. progress(done, total,
+/// name) is called before each layer. Throws shape_error if a target matches nothing or a rank does
+/// not fit, numerical_error for weights that are not finite.
+template <real T, rank_policy P,
+          std::invocable<index_t, index_t, std::string const&> Progress = nothing_to_report>
+auto compress(bart<T>& model, std::span<std::string const> targets, P const& policy,
+              form stored_as = form::two_factor, Progress progress = {})
+    -> std::vector<replaced_layer> {
+  return detail::replace_layers<T>(detail::layers_to_replace<linear<T>>(model, targets), policy,
+                                   stored_as, progress,
+                                   [](auto const& one) { return svd(one.layer->dense_weight()); });
+}
+
+/// The same from a decomposition: to the last bit what compress() makes of the model that was
+/// decomposed, without another SVD. The layers' own numbers are not read: `model` is a copy of
+/// that model, dense or compressed before, and one decomposition serves many ranks. Throws
+/// shape_error if the model lacks a layer of the decomposition or has it in another shape, and as
+/// above for ranks; the model is then untouched.
+template <real T, rank_policy P,
+          std::invocable<index_t, index_t, std::string const&> Progress = nothing_to_report>
+auto compress(bart<T>& model, bart_decomposition<T> const& decomposition, P const& policy,
+              form stored_as = form::two_factor, Progress progress = {})
+    -> std::vector<replaced_layer> {
+  std::vector<detail::named_layer<linear<T>>> chosen;
+  model.visit_linears([&](std::string const& name, linear<T>& layer) {
+    if (decomposition.layers.contains(name)) {
+      chosen.push_back({name, &layer});
+    }
+  });
+  for (auto const& [name, f] : decomposition.layers) {
+    auto const found = std::ranges::find(chosen, name, &detail::named_layer<linear<T>>::name);
+    if (found == chosen.end()) {
+      throw shape_error(message("compress: the model has no linear layer '", name, "'"));
+    }
+    auto const shape = shape2{as_view(f.u).rows, as_view(f.vt).cols};
+    if (found->layer->shape() != shape) {
+      throw shape_error(
+          message(name, ": a decomposition of ", shape, " for a layer of ", found->layer->shape()));
+    }
+  }
+  return detail::replace_layers<T>(
+      chosen, policy, stored_as, progress,
+      [&](auto const& one) -> svd_result<T> const& { return decomposition.layers.at(one.name); });
 }
 
 }  // namespace v0

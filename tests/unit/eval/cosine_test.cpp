@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -157,4 +158,164 @@ TEST_CASE("unequal lengths and matrices without rows are refused") {
   CHECK(refusal<shape_error>([&] {
           compare_states(as_view(a), as_view(std::as_const(b)));
         }).starts_with("compare_states: "));
+}
+
+TEST_CASE("the cosine of a vector with itself is exactly 1, and the order does not matter") {
+  for (unsigned seed = 1; seed <= 50; ++seed) {
+    auto const a = random_row<double>(33, seed);
+    auto const b = random_row<double>(33, seed + 500);
+    CHECK(cosine_of(a, a) == 1);
+    CHECK(cosine_of(a, b) == cosine_of(b, a));
+  }
+}
+
+TEST_CASE("the size of the entries changes no cosine, from the smallest numbers to the largest") {
+  auto const a = random_row<double>(40, 11);
+  auto const b = random_row<double>(40, 12);
+  auto const c = cosine_of(a, b);
+  for (int const exponent : {-1000, -665, -300, 300, 665, 1000}) {  // 2^665 is about 1e200
+    CAPTURE(exponent);
+    auto const by = std::ldexp(1.0, exponent);
+    // A power of two changes no digit, so what remains is the rounding of sums of 40 squares.
+    CHECK(cosine_of(scaled(a, by), b) == doctest::Approx(c).epsilon(1e-14));
+    CHECK(cosine_of(a, scaled(b, by)) == doctest::Approx(c).epsilon(1e-14));
+    CHECK(cosine_of(scaled(a, by), scaled(b, by)) == doctest::Approx(c).epsilon(1e-14));
+    CHECK(cosine_of(scaled(a, by), scaled(b, 1 / by)) == doctest::Approx(c).epsilon(1e-14));
+    CHECK(cosine_of(scaled(a, by), scaled(a, -by)) == -1);
+  }
+  CHECK(cosine_of<double>({3e200, 4e200}, {4e-200, 3e-200}) == doctest::Approx(0.96));
+  CHECK(cosine_of<double>({5e-324, 0}, {5e-324, 5e-324}) == doctest::Approx(std::sqrt(0.5)));
+  CHECK(cosine_of<double>({1e308, 1e308}, {1e308, -1e308}) == 0);
+  CHECK(cosine_of<float>({1e-45F, 0}, {1e38F, 1e38F}) == doctest::Approx(std::sqrt(0.5)));
+  CHECK(cosine_of<double>({1e-300, 0}, {0, 0}) == 0);
+}
+
+TEST_CASE("an entry that is not finite makes the cosine NaN, wherever it stands") {
+  constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
+  constexpr auto infinite = std::numeric_limits<double>::infinity();
+  for (auto const bad : {nan, infinite, -infinite}) {
+    CHECK(std::isnan(cosine_of<double>({1, bad, 2}, {1, 1, 1})));
+    CHECK(std::isnan(cosine_of<double>({1, 1, 1}, {1, 1, bad})));
+    CHECK(std::isnan(cosine_of<double>({bad, 1}, {0, 0})));
+    CHECK(std::isnan(cosine_of<double>({bad, 1}, {bad, 1})));
+  }
+}
+
+TEST_CASE_TEMPLATE("the cosine of matrices is that of all their entries as one vector", T, float,
+                   double) {
+  auto const a = random_matrix<T>(6, 9, 21);
+  auto const b = random_matrix<T>(6, 9, 22);
+  row<T> const x(a.begin(), a.end());
+  row<T> const y(b.begin(), b.end());
+  CHECK(cosine(a, b) == cosine_of(x, y));
+  CHECK(cosine(a, a) == 1);
+  // Parts of wider matrices, constant and mutable views, and expressions.
+  auto wide = random_matrix<T>(6, 12, 23);
+  copy(as_view(a), as_view(wide).col_range(2, 9));
+  CHECK(cosine(as_view(wide).col_range(2, 9), b) == cosine(a, b));
+  CHECK(cosine(T(-4) * a, b) == -cosine(a, b));
+}
+
+TEST_CASE("a matrix and an approximation have a cosine and a relative error") {
+  auto exact = make_matrix<double>({2, 2});
+  exact(0, 0) = 3;
+  exact(0, 1) = exact(1, 0) = 0;
+  exact(1, 1) = 4;
+  auto other = exact;
+  other(0, 0) = 0;  // the best approximation of rank 1
+  auto const likeness = compare_matrices(exact, other);
+  CHECK(likeness.cosine == 0.8);
+  CHECK(likeness.relative_error == 0.6);  // and 0.8 = sqrt(1 - 0.6^2)
+  auto const twice = compare_matrices(exact, 2.0 * exact);
+  CHECK(twice.cosine == 1);
+  CHECK(twice.relative_error == 1);
+  auto const same = compare_matrices(exact, exact);
+  CHECK(same.cosine == 1);
+  CHECK(same.relative_error == 0);
+}
+
+TEST_CASE("the relative error is the norm of the difference over that of the exact one") {
+  auto const a = random_matrix<double>(7, 5, 31);
+  auto b = random_matrix<double>(7, 5, 32);
+  auto const expected = support::distance(a, b) / frobenius_norm(a);
+  CHECK(compare_matrices(a, b).relative_error == doctest::Approx(expected).epsilon(1e-14));
+  auto const single = matrix<float>(b);
+  CHECK(compare_matrices(a, single).relative_error == doctest::Approx(expected).epsilon(1e-6));
+  for (int const exponent : {-1000, -665, 665, 1000}) {
+    auto const by = std::ldexp(1.0, exponent);
+    matrix<double> const far_a = by * a;
+    matrix<double> const far_b = by * b;
+    CHECK(compare_matrices(far_a, far_b).relative_error ==
+          doctest::Approx(expected).epsilon(1e-14));
+    CHECK(compare_matrices(far_a, far_a).relative_error == 0);
+  }
+}
+
+TEST_CASE("the error from zero is 0 or infinite, of what is not finite it is NaN") {
+  matrix<double> const zero = xt::zeros<double>({2, 3});
+  auto const a = random_matrix<double>(2, 3, 41);
+  CHECK(compare_matrices(zero, zero).relative_error == 0);
+  CHECK(compare_matrices(zero, zero).cosine == 1);
+  CHECK(compare_matrices(zero, a).relative_error == std::numeric_limits<double>::infinity());
+  CHECK(compare_matrices(a, zero).relative_error == 1);
+  matrix<double> const huge = 1e308 * (a + 1.0) / 4.0;
+  matrix<double> const tiny = 1e-308 * (a + 1.0);
+  CHECK(compare_matrices(huge, tiny).relative_error == doctest::Approx(1).epsilon(1e-14));
+  CHECK(compare_matrices(tiny, huge).relative_error == std::numeric_limits<double>::infinity());
+  matrix<double> const far_below = 1e-100 * xt::ones<double>({2, 3});
+  matrix<double> const far_above = 1e100 * xt::ones<double>({2, 3});
+  CHECK(compare_matrices(far_below, far_above).relative_error ==
+        doctest::Approx(1e200).epsilon(1e-14));
+  auto bad = a;
+  bad(1, 2) = std::numeric_limits<double>::quiet_NaN();
+  for (auto const& likeness : {compare_matrices(bad, a), compare_matrices(a, bad)}) {
+    CHECK(std::isnan(likeness.relative_error));
+    CHECK(std::isnan(likeness.cosine));
+  }
+}
+
+TEST_CASE("rows are compared one by one, whatever views and precisions they come in") {
+  auto const a = random_matrix<double>(4, 6, 51);
+  auto b = matrix<float>(a);
+  auto const alike = compare_rows(a, b);
+  CHECK(alike.mean == doctest::Approx(1).epsilon(1e-13));  // 1 - c is the square of 6e-8
+  for (index_t j = 0; j < 6; ++j) {
+    as_view(b)(2, j) = static_cast<float>(a(0, j));
+  }
+  auto const third = cosine(as_view(a).row_range(2, 1), as_view(a).row_range(0, 1));
+  auto const mixed = compare_rows(as_view(a), as_view(b));  // constant and mutable
+  CHECK(mixed.worst == doctest::Approx(third).epsilon(1e-6));
+  CHECK(mixed.mean == doctest::Approx((3 + third) / 4).epsilon(1e-6));
+  auto const states = compare_states(as_view(a), as_view(b));
+  CHECK(states.mean_token == mixed.mean);
+  CHECK(states.worst_token == mixed.worst);
+}
+
+TEST_CASE("hidden states of any size are compared, a NaN is seen in the mean and the worst") {
+  auto const a = random_matrix<double>(5, 7, 61);
+  auto const b = random_matrix<double>(5, 7, 62);
+  auto const plain = compare_states(a, b);
+  auto const by = std::ldexp(1.0, 665);
+  auto const large = compare_states(a * by, b * by);
+  auto const small = compare_states(a / by, b / by);
+  for (auto const& likeness : {large, small}) {
+    CHECK(likeness.pooled == doctest::Approx(plain.pooled).epsilon(1e-13));
+    CHECK(likeness.mean_token == doctest::Approx(plain.mean_token).epsilon(1e-13));
+    CHECK(likeness.worst_token == doctest::Approx(plain.worst_token).epsilon(1e-13));
+  }
+  auto bad = a;
+  bad(1, 3) = std::numeric_limits<double>::quiet_NaN();
+  auto const seen = compare_states(bad, a);
+  CHECK(std::isnan(seen.pooled));
+  CHECK(std::isnan(seen.mean_token));
+  CHECK(std::isnan(seen.worst_token));
+}
+
+TEST_CASE("matrices of unequal shapes are refused with both shapes") {
+  auto const a = random_matrix<double>(2, 3, 1);
+  auto const b = random_matrix<double>(3, 2, 1);
+  CHECK(refusal<shape_error>([&] { cosine(a, b); }) == "cosine: 2 x 3 and 3 x 2");
+  CHECK(refusal<shape_error>([&] { compare_matrices(a, b); }) ==
+        "compare_matrices: 2 x 3 and 3 x 2");
+  CHECK(refusal<shape_error>([&] { compare_rows(a, b); }) == "compare_rows: 2 x 3 and 3 x 2");
 }

@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <map>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace eckart;
@@ -343,5 +345,121 @@ TEST_CASE("progress that throws leaves the model untouched") {
   };
   CHECK_THROWS_AS(compress(model, linear_targets(), at_rank{1}, form::two_factor, stop_at_five),
                   error);
+  CHECK(unchanged(model, before));
+}
+
+TEST_CASE_TEMPLATE("one decomposition gives every rank and form, bit for bit what compress() gives",
+                   T, float, double) {
+  auto const dense = bart<T>::load(tiny_model());
+  target_list const targets{"q_proj", "fc1", "encoder_attn.v_proj"};
+  auto const decomposition = decompose(dense, targets);
+  auto reused = dense;  // compressed again and again
+  auto const same_as = [&](auto const& policy, form stored_as) {
+    auto expected = dense;
+    auto const report = compress(expected, targets, policy, stored_as);
+    auto copy = dense;
+    CHECK(compress(copy, decomposition, policy, stored_as) == report);
+    CHECK(unchanged(copy, layers_of(expected)));
+    CHECK(run(copy) == run(expected));
+    compress(reused, decomposition, policy, stored_as);
+    CHECK(unchanged(reused, layers_of(expected)));
+  };
+  for (auto const stored_as :
+       {form::two_factor, form::diagonal_core, form::full_core, form::pivoted}) {
+    CAPTURE(std::string(name_of(stored_as)));
+    for (index_t const rank : {1, 7, 32}) {
+      CAPTURE(rank);
+      same_as(at_rank{rank}, stored_as);
+    }
+  }
+  same_as(keep_energy{0.8}, form::two_factor);
+  same_as(within_error{0.3}, form::two_factor);
+}
+
+TEST_CASE_TEMPLATE("a decomposition holds thin factors of the layers that match, and their bytes",
+                   T, float, double) {
+  auto const model = bart<T>::load(tiny_model());
+  auto const decomposition = decompose(model, target_list{"q_proj", "fc1"});
+  std::uint64_t numbers = 0;
+  std::size_t matching = 0;
+  for (auto const& entry : layers_of(model)) {
+    auto const& name = entry.first;
+    CAPTURE(name);
+    auto const wanted = name.ends_with(".q_proj") || name.ends_with(".fc1");
+    REQUIRE(decomposition.layers.contains(name) == wanted);
+    if (wanted) {
+      auto const& f = decomposition.layers.at(name);
+      auto const w = entry.second.shape();
+      auto const k = std::min(w.rows, w.cols);
+      CHECK(as_view(f.u).shape() == shape2{w.rows, k});
+      CHECK(as_view(f.vt).shape() == shape2{k, w.cols});
+      CHECK(support::identical(svd(entry.second.dense_weight()).u, f.u));
+      numbers += static_cast<std::uint64_t>(w.rows * k + k + k * w.cols);
+      ++matching;
+    }
+  }
+  CHECK(decomposition.layers.size() == matching);
+  CHECK(decomposition.bytes() == numbers * sizeof(T));
+  CHECK(decompose(model, target_list{}).bytes() == 0);
+}
+
+TEST_CASE("a decomposition is made as a compression is: progress, targets and errors") {
+  auto model = bart<float>::load(tiny_model());
+  target_list const targets{"fc1", "fc2"};
+  std::vector<std::string> told;
+  auto const tell = [&](index_t done, index_t total, std::string const& name) {
+    CHECK(done == static_cast<index_t>(told.size()));
+    CHECK(total == 10);
+    told.push_back(name);
+  };
+  auto const decomposition = decompose(model, targets, tell);
+  CHECK(told.size() == 10);
+  auto const first = std::exchange(told, {});
+  auto const report = compress(model, decomposition, at_rank{3}, form::two_factor, tell);
+  CHECK(told == first);  // both in the order of the modules
+  CHECK(report.size() == 10);
+  CHECK(refusal<shape_error>([&] { decompose(model, target_list{"query"}); }) ==
+        "compress: no linear layer is named 'query'");
+  model.visit_linears([](std::string const& name, linear<float>& layer) {
+    if (name == "model.decoder.layers.1.fc2") {
+      auto w = layer.dense_weight();
+      w(3, 4) = std::numeric_limits<float>::quiet_NaN();
+      layer = layer.with_weight(std::move(w));
+    }
+  });
+  CHECK(refusal<numerical_error>([&] {
+          decompose(model, targets);
+        }).starts_with("model.decoder.layers.1.fc2: "));
+}
+
+TEST_CASE("a model that is not the decomposed one is refused by name, and untouched") {
+  auto const decomposition = decompose(bart<float>::load(tiny_model()), linear_targets());
+  auto c = bart_test::checkpoint::tiny();
+  c.config["decoder_layers"] = 2;
+  auto shorter = c.load<float>();
+  auto const before = layers_of(shorter);
+  CHECK(refusal<shape_error>([&] {
+          compress(shorter, decomposition, at_rank{2});
+        }).starts_with("compress: the model has no linear layer 'model.decoder.layers.2."));
+  CHECK(unchanged(shorter, before));
+
+  auto other = bart<float>::load(tiny_model());
+  auto changed = decompose(other, target_list{"fc1"});
+  changed.layers.at("model.decoder.layers.1.fc1") = svd(matrix<float>(xt::ones<float>({5, 7})));
+  auto const unlike = layers_of(other);
+  CHECK(refusal<shape_error>([&] { compress(other, changed, at_rank{2}); }) ==
+        "model.decoder.layers.1.fc1: a decomposition of 5 x 7 for a layer of 48 x 32");
+  CHECK(unchanged(other, unlike));
+}
+
+TEST_CASE(
+    "a rank that one layer cannot have leaves the model as it was, also with a decomposition") {
+  auto model = bart<float>::load(tiny_model());
+  auto const before = layers_of(model);
+  auto const decomposition = decompose(model, linear_targets());
+  auto const what = refusal<shape_error>([&] { compress(model, decomposition, at_rank{33}); });
+  CHECK(what.starts_with("model.encoder.layers.0.self_attn.k_proj: "));
+  CHECK(has(refusal<shape_error>([&] { compress(model, decomposition, at_rank{4}, form::dense); }),
+            "cannot store an SVD as dense"));
   CHECK(unchanged(model, before));
 }
