@@ -11,22 +11,6 @@ namespace {
 
 using eckart::as_view;
 
-auto figures_of(eckart::bart<float> const& model) -> model_figures {
-  model_figures figures;
-  figures.parameters = model.parameters();
-  figures.bytes = model.bytes();
-  auto const& c = model.config();
-  model.visit_linears([&](std::string const& name, eckart::linear<float> const& layer) {
-    bool const reads_source = name.find("encoder_attn.k_proj") != std::string::npos ||
-                              name.find("encoder_attn.v_proj") != std::string::npos ||
-                              name.starts_with("model.encoder.");
-    (reads_source ? figures.encoder_flops : figures.decoder_flops) += layer.flops(1);
-  });
-  figures.decoder_flops +=
-      eckart::cost::flops(eckart::form::dense, {c.vocab_size, c.d_model}, 0, 1);
-  return figures;
-}
-
 auto encoder_states(eckart::bart<float> const& model, token_ids const& ids,
                     eckart::workspace<float>& scratch) -> eckart::matrix<float> {
   auto states = eckart::make_matrix<float>(

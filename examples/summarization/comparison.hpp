@@ -1,5 +1,6 @@
 #pragma once
 
+#include "model_figures.hpp"
 #include "text_side.hpp"
 
 #include <eckart/eval/cosine.hpp>
@@ -9,15 +10,6 @@
 #include <vector>
 
 namespace program {
-
-/// Size, cost and time of one model over all documents.
-struct model_figures {
-  std::uint64_t parameters = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t encoder_flops = 0;  ///< linear layers, per source token
-  std::uint64_t decoder_flops = 0;  ///< linear layers and output table, per generated token
-  double seconds = 0;               ///< generation of all documents, one after another
-};
 
 /// One document under both models.
 struct compared_document {

@@ -1,5 +1,8 @@
+#include "evaluate.hpp"
 #include "inspect.hpp"
+#include "interrupt.hpp"
 #include "summarize.hpp"
+#include "sweep.hpp"
 
 #include <eckart/version.hpp>
 
@@ -39,13 +42,20 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("eckart {}.{}.{}", ECKART_VERSION_MAJOR,
                                                 ECKART_VERSION_MINOR, ECKART_VERSION_PATCH));
   program::summarize_command summarize;
+  program::evaluate_command evaluate;
+  program::sweep_command sweep;
   program::inspect_command inspect;
   summarize.add_to(app);
+  evaluate.add_to(app);
+  sweep.add_to(app);
   inspect.add_to(app);
   try {
     app.parse(argc, argv);
   } catch (CLI::ParseError const& e) {
     return app.exit(e) == 0 ? 0 : bad_input;
+  } catch (program::interruption const& e) {
+    std::cerr << "eckart: " << e.what() << '\n';
+    return program::interrupted_status;
   } catch (std::bad_alloc const&) {
     std::cerr << "eckart: out of memory\n";
     return bad_input;

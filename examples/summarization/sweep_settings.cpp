@@ -1,0 +1,91 @@
+#include "sweep_settings.hpp"
+
+#include "fingerprint.hpp"
+
+#include <eckart/backend/blas_info.hpp>
+#include <eckart/version.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace program {
+
+namespace {
+
+/// The files that models, tokenizers and generation options are read from, sorted by name.
+auto model_files(std::filesystem::path const& directory) -> std::vector<std::filesystem::path> {
+  std::vector<std::filesystem::path> files;
+  for (auto const& entry : std::filesystem::directory_iterator(directory)) {
+    auto const& path = entry.path();
+    if (entry.is_regular_file() &&
+        (path.extension() == ".json" || path.filename() == "merges.txt" ||
+         path.extension() == ".safetensors")) {
+      files.push_back(path);
+    }
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+auto name_of(eckart::stop_early mode) -> char const* {
+  return mode == eckart::stop_early::no ? "no" : mode == eckart::stop_early::yes ? "yes" : "never";
+}
+
+}  // namespace
+
+auto settings_of(sweep_subject const& subject, sweep_options const& options)
+    -> nlohmann::ordered_json {
+  nlohmann::ordered_json settings;
+  settings["data"] = subject.data.fingerprint;
+  for (auto const& file : model_files(subject.directory)) {
+    settings[file.filename().string()] = fingerprint_of_file(file);
+  }
+  // Options that the command line cannot change are in the model's files.
+  auto const& generation = subject.text.options;
+  auto const lengths = eckart::resolve_lengths(generation, subject.text.max_positions);
+  settings["num-beams"] = generation.num_beams;
+  settings["no-repeat-ngram-size"] = generation.no_repeat_ngram_size;
+  settings["max-length"] = lengths.max_length;
+  settings["min-length"] = lengths.min_length;
+  settings["length-penalty"] = generation.length_penalty;
+  settings["repetition-penalty"] = generation.repetition_penalty;
+  settings["early-stopping"] = name_of(generation.early_stopping);
+  auto const& evaluation = options.evaluation;
+  settings["batch"] = evaluation.batch;
+  settings["stem"] = evaluation.stem;
+  settings["level"] = evaluation.intervals.level;
+  settings["resamples"] = evaluation.intervals.resamples;
+  settings["seed"] = evaluation.intervals.seed;
+  settings["compare"] = options.compare;
+  settings["show"] = options.show;
+  settings["times"] = options.times;
+  if (options.times) {  // times of different numbers of threads cannot be compared
+    settings["jobs"] = evaluation.jobs > 0 ? evaluation.jobs : eckart::blas_info().threads;
+  }
+  settings["eckart"] =
+      fmt::format("{}.{}.{}", ECKART_VERSION_MAJOR, ECKART_VERSION_MINOR, ECKART_VERSION_PATCH);
+  return settings;
+}
+
+auto generation_text(text_side const& text) -> std::string {
+  auto const& o = text.options;
+  auto const lengths = eckart::resolve_lengths(o, text.max_positions);
+  auto result = o.num_beams == 1 ? std::string("greedy") : fmt::format("{} beams", o.num_beams);
+  if (o.no_repeat_ngram_size > 0) {
+    result += fmt::format(", no repeated {}-grams", o.no_repeat_ngram_size);
+  }
+  result += fmt::format(", at most {} tokens", lengths.max_length - 1);
+  if (lengths.min_length > 1) {
+    result += fmt::format(", at least {}", lengths.min_length - 1);
+  }
+  if (o.num_beams > 1 && o.length_penalty != 1) {
+    result += fmt::format(", length penalty {}", o.length_penalty);
+  }
+  if (o.repetition_penalty != 1) {
+    result += fmt::format(", repetition penalty {}", o.repetition_penalty);
+  }
+  return result;
+}
+
+}  // namespace program
