@@ -34,7 +34,7 @@ void progress_line::show(std::string_view text) {
 auto grouped(std::uint64_t n) -> std::string {
   auto text = std::to_string(n);
   for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3) {
-    text.insert(static_cast<std::size_t>(at), ",");
+    text.insert(static_cast<std::size_t>(at), 1, ',');
   }
   return text;
 }
