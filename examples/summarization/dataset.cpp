@@ -1,6 +1,7 @@
 #include "dataset.hpp"
 
 #include "csv_rows.hpp"
+#include "fingerprint.hpp"
 
 #include <eckart/io/json.hpp>
 #include <eckart/text/utf8.hpp>
@@ -321,30 +322,8 @@ auto sample(std::vector<example> all, std::size_t count, std::uint64_t seed)
   return result;
 }
 
-/// FNV-1a of 64 bits. Lengths go in as well, so that no text can pass from one field to the next.
-class fnv_hash {
- public:
-  void add(std::uint64_t number) {
-    for (auto i = 0U; i < 64; i += 8) {
-      add_byte((number >> i) & 0xFFU);
-    }
-  }
-  void add(std::string_view text) {
-    add(text.size());
-    for (auto const c : text) {
-      add_byte(static_cast<unsigned char>(c));
-    }
-  }
-  auto value() const -> std::uint64_t { return value_; }
-
- private:
-  void add_byte(std::uint64_t byte) { value_ = (value_ ^ byte) * 0x100000001B3U; }
-
-  std::uint64_t value_ = 0xCBF29CE484222325U;
-};
-
 auto fingerprint_of(std::vector<example> const& examples) -> std::string {
-  fnv_hash hash;
+  fingerprint hash;
   for (auto const& one : examples) {
     hash.add(one.id);
     hash.add(one.dialogue);
@@ -353,7 +332,7 @@ auto fingerprint_of(std::vector<example> const& examples) -> std::string {
       hash.add(reference);
     }
   }
-  return fmt::format("{:016x}", hash.value());
+  return hash.text();
 }
 
 }  // namespace

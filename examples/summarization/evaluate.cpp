@@ -2,7 +2,6 @@
 
 #include "interrupt.hpp"
 #include "model_figures.hpp"
-#include "sweep_progress.hpp"
 #include "terminal.hpp"
 
 #include <eckart/io/file.hpp>
@@ -157,10 +156,6 @@ auto count_cut(text_side const& text, dataset const& data) -> std::size_t {
   }));
 }
 
-auto text_of(eckart::stop_early mode) -> std::string_view {
-  return mode == eckart::stop_early::no ? "no" : mode == eckart::stop_early::yes ? "yes" : "never";
-}
-
 auto percent(double level) -> std::string {
   return fmt::format("{:.6g} %", 100 * level);
 }
@@ -194,7 +189,7 @@ auto as_json(eckart::generation_options const& o) -> json_object {
                    {"max_new_tokens", or_null(o.max_new_tokens)},
                    {"min_length", o.min_length},
                    {"min_new_tokens", or_null(o.min_new_tokens)},
-                   {"early_stopping", text_of(o.early_stopping)},
+                   {"early_stopping", name_of(o.early_stopping)},
                    {"length_penalty", o.length_penalty},
                    {"no_repeat_ngram_size", o.no_repeat_ngram_size},
                    {"encoder_no_repeat_ngram_size", o.encoder_no_repeat_ngram_size},
@@ -346,26 +341,6 @@ void write_predictions(std::ostream& out, report_data const& report) {
 
 // ---- Text, at most 98 columns
 
-auto described(eckart::generation_options const& o, eckart::index_t max_positions) -> std::string {
-  auto const lengths = eckart::resolve_lengths(o, max_positions);
-  auto text = o.num_beams == 1 ? std::string("greedy") : fmt::format("{} beams", o.num_beams);
-  text += fmt::format(", at most {} tokens", lengths.max_length - 1);
-  if (lengths.min_length > 0) {
-    text += fmt::format(", at least {}", lengths.min_length - 1);
-  }
-  if (o.no_repeat_ngram_size > 0) {
-    text += fmt::format(", no repeated {}-grams", o.no_repeat_ngram_size);
-  }
-  if (o.num_beams > 1) {
-    text += fmt::format(", length penalty {}, early stopping: {}", o.length_penalty,
-                        text_of(o.early_stopping));
-  }
-  if (o.repetition_penalty != 1) {
-    text += fmt::format(", repetition penalty {}", o.repetition_penalty);
-  }
-  return text;
-}
-
 auto cell(eckart::mean_estimate const& e) -> std::string {
   return fmt::format("{:.2f} [{:.2f}, {:.2f}]", e.mean, e.low, e.high);
 }
@@ -486,7 +461,7 @@ void write_verdict(std::ostream& out, evaluate_command const& c, measured_compre
 }
 
 void write_text(std::ostream& out, evaluate_command const& c, report_data const& report,
-                eckart::index_t max_positions) {
+                text_side const& text) {
   auto const& m = report.compression;
   auto const& data = report.data;
   auto const place = std::filesystem::weakly_canonical(report.model);
@@ -498,9 +473,9 @@ void write_text(std::ostream& out, evaluate_command const& c, report_data const&
              data.examples.size(), data.fingerprint);
   if (!data.faults.empty() || report.cut_dialogues > 0) {
     fmt::print(out, "             {} faulty rows left out, {} dialogues cut to {} tokens\n",
-               data.faults.size(), report.cut_dialogues, max_positions);
+               data.faults.size(), report.cut_dialogues, text.max_positions);
   }
-  fmt::print(out, "generation   {}\n", described(report.generation, max_positions));
+  fmt::print(out, "generation   {}\n", text.generation_text());
   fmt::print(out, "intervals    {}, bootstrap of {} resamples{}\n\n",
              percent(c.options.intervals.level), c.options.intervals.resamples,
              c.options.stem ? "; ROUGE on stems" : "");
@@ -674,7 +649,7 @@ void evaluate_command::run() const {
   if (json) {
     write_json(result, *this, report);
   } else {
-    write_text(result, *this, report, text.max_positions);
+    write_text(result, *this, report, text);
   }
   if (interrupted()) {
     end_early();

@@ -20,16 +20,6 @@ auto bar(double share) -> std::string {
 
 }  // namespace
 
-auto duration_text(double seconds) -> std::string {
-  auto const s = static_cast<long>(std::lround(std::clamp(seconds, 0.0, 1e9)));
-  if (s < 100) {
-    return fmt::format("{} s", s);
-  }
-  auto const minutes = (s + 30) / 60;
-  return minutes < 100 ? fmt::format("{} min", minutes)
-                       : fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
-}
-
 sweep_progress::sweep_progress(bool quiet)
     : quiet_(quiet), on_terminal_(::isatty(STDERR_FILENO) == 1), line_(std::in_place, quiet) {}
 

@@ -47,7 +47,4 @@ class sweep_progress {
   double seconds_ = 0;  // of the computed models
 };
 
-/// "12 s", "3 min", "2 h 05 min".
-auto duration_text(double seconds) -> std::string;
-
 }  // namespace program

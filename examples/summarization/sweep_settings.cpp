@@ -28,10 +28,6 @@ auto model_files(std::filesystem::path const& directory) -> std::vector<std::fil
   return files;
 }
 
-auto name_of(eckart::stop_early mode) -> char const* {
-  return mode == eckart::stop_early::no ? "no" : mode == eckart::stop_early::yes ? "yes" : "never";
-}
-
 }  // namespace
 
 auto settings_of(sweep_subject const& subject, sweep_options const& options)
@@ -66,26 +62,6 @@ auto settings_of(sweep_subject const& subject, sweep_options const& options)
   settings["eckart"] =
       fmt::format("{}.{}.{}", ECKART_VERSION_MAJOR, ECKART_VERSION_MINOR, ECKART_VERSION_PATCH);
   return settings;
-}
-
-auto generation_text(text_side const& text) -> std::string {
-  auto const& o = text.options;
-  auto const lengths = eckart::resolve_lengths(o, text.max_positions);
-  auto result = o.num_beams == 1 ? std::string("greedy") : fmt::format("{} beams", o.num_beams);
-  if (o.no_repeat_ngram_size > 0) {
-    result += fmt::format(", no repeated {}-grams", o.no_repeat_ngram_size);
-  }
-  result += fmt::format(", at most {} tokens", lengths.max_length - 1);
-  if (lengths.min_length > 1) {
-    result += fmt::format(", at least {}", lengths.min_length - 1);
-  }
-  if (o.num_beams > 1 && o.length_penalty != 1) {
-    result += fmt::format(", length penalty {}", o.length_penalty);
-  }
-  if (o.repetition_penalty != 1) {
-    result += fmt::format(", repetition penalty {}", o.repetition_penalty);
-  }
-  return result;
 }
 
 }  // namespace program

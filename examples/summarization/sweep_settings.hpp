@@ -33,7 +33,4 @@ struct sweep_options {
 auto settings_of(sweep_subject const& subject, sweep_options const& options)
     -> nlohmann::ordered_json;
 
-/// "4 beams, no repeated 3-grams, at most 100 tokens"
-auto generation_text(text_side const& text) -> std::string;
-
 }  // namespace program

@@ -1,8 +1,11 @@
 #include "terminal.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <iostream>
 
 namespace program {
@@ -37,6 +40,16 @@ auto grouped(std::uint64_t n) -> std::string {
     text.insert(static_cast<std::size_t>(at), 1, ',');
   }
   return text;
+}
+
+auto duration_text(double seconds) -> std::string {
+  auto const s = static_cast<long>(std::lround(std::clamp(seconds, 0.0, 1e9)));
+  if (s < 100) {
+    return fmt::format("{} s", s);
+  }
+  auto const minutes = (s + 30) / 60;
+  return minutes < 100 ? fmt::format("{} min", minutes)
+                       : fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
 }
 
 stopwatch::stopwatch() : start_(now()) {}

@@ -24,6 +24,9 @@ class progress_line {
 /// 23655168 as "23,655,168".
 auto grouped(std::uint64_t n) -> std::string;
 
+/// "12 s", "3 min", "2 h 05 min".
+auto duration_text(double seconds) -> std::string;
+
 /// Seconds since its construction.
 class stopwatch {
  public:

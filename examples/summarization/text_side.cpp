@@ -1,5 +1,7 @@
 #include "text_side.hpp"
 
+#include <fmt/format.h>
+
 #include <iostream>
 #include <string_view>
 
@@ -39,6 +41,30 @@ auto text_side::decode(token_ids const& ids) const -> std::string {
   auto text = tokenizer.decode(ids);
   auto const first = text.find_first_not_of(' ');
   return first == std::string::npos ? std::string() : text.substr(first);
+}
+
+auto text_side::generation_text() const -> std::string {
+  auto const& o = options;
+  auto const lengths = eckart::resolve_lengths(o, max_positions);
+  auto result = o.num_beams == 1 ? std::string("greedy") : fmt::format("{} beams", o.num_beams);
+  if (o.no_repeat_ngram_size > 0) {
+    result += fmt::format(", no repeated {}-grams", o.no_repeat_ngram_size);
+  }
+  result += fmt::format(", at most {} tokens", lengths.max_length - 1);
+  if (lengths.min_length > 1) {
+    result += fmt::format(", at least {}", lengths.min_length - 1);
+  }
+  if (o.num_beams > 1 && o.length_penalty != 1) {
+    result += fmt::format(", length penalty {}", o.length_penalty);
+  }
+  if (o.repetition_penalty != 1) {
+    result += fmt::format(", repetition penalty {}", o.repetition_penalty);
+  }
+  return result;
+}
+
+auto name_of(eckart::stop_early mode) -> std::string_view {
+  return mode == eckart::stop_early::no ? "no" : mode == eckart::stop_early::yes ? "yes" : "never";
 }
 
 }  // namespace program

@@ -6,6 +6,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace program {
@@ -27,6 +28,12 @@ struct text_side {
       -> std::vector<token_ids>;
 
   auto decode(token_ids const& ids) const -> std::string;
+
+  /// How summaries are written: "4 beams, no repeated 3-grams, at most 100 tokens".
+  auto generation_text() const -> std::string;
 };
+
+/// As the command line and files write it: no, yes, never.
+auto name_of(eckart::stop_early mode) -> std::string_view;
 
 }  // namespace program

@@ -1,32 +1,9 @@
 #!/bin/sh
 # The program `eckart summarize` from outside: outputs, exit codes, messages.
-# ECKART is the program, ECKART_SOURCE_DIR the checkout.
-set -eu
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/cli/expect.sh
+. "$ECKART_SOURCE_DIR/tests/cli/expect.sh"
 samples=$work/samples.jsonl
 head -n 12 "$ECKART_SOURCE_DIR/examples/summarization/dialogues.jsonl" >"$samples"
-failures=0
-
-say_failure() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
-
-# expect STATUS PATTERN ARGUMENTS...: exit status, and the pattern in what stdout or stderr say.
-expect() {
-  status=$1
-  pattern=$2
-  shift 2
-  set +e
-  "$ECKART" "$@" >out 2>err </dev/null
-  got=$?
-  set -e
-  [ "$got" -eq "$status" ] || say_failure "eckart $*: exit $got, not $status: $(cat err)"
-  cat out err | grep -q -e "$pattern" || say_failure "eckart $*: no '$pattern' in: $(cat out err)"
-}
 
 # Texts: a file, standard input, several files.
 head -n 1 "$samples" | sed 's/.*"dialogue":"\(.*\)","summary".*/\1/; s/\\n/\n/g' >d01.txt
@@ -104,5 +81,4 @@ expect 2 'cut/model.safetensors' inspect --model cut
 sed 's/"gelu"/"swoosh"/' "$model/config.json" >cut/config.json
 expect 2 "unknown activation 'swoosh'" inspect --model cut
 
-[ "$failures" -eq 0 ] || exit 1
-echo 'summarize: all checks passed'
+finish summarize

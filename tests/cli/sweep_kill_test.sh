@@ -1,22 +1,13 @@
 #!/bin/sh
 # `eckart sweep` ended from outside, by kill -9, by SIGINT, by other settings: nothing that was
 # finished is lost, nothing is half-written, and the files at the end are those of an undisturbed
-# run. ECKART is the program.
-set -eu
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# run.
+# shellcheck source=tests/cli/expect.sh
+. "$ECKART_SOURCE_DIR/tests/cli/expect.sh"
 cat >short.jsonl <<'END'
 {"id":"lunch","dialogue":"Ann: Lunch at noon?\nBob: Yes, see you there.","summary":"Ann and Bob will have lunch at noon."}
 {"id":"bus","dialogue":"Cem: I missed the bus.\nDee: Take a taxi!","summary":"Cem missed the bus. Dee tells him to take a taxi."}
 END
-failures=0
-
-say_failure() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
 
 models=65
 # sweep OUT ARGUMENTS...: 64 ranks of one layer, a fifth of a second each. exec: so that a signal to
@@ -131,5 +122,4 @@ head -n $((some + 1)) whole/sweep.csv | cmp - interrupted/sweep.csv ||
   say_failure 'SIGINT: other figures'
 grep -q '^dense ' out || say_failure "SIGINT: no table: $(cat out)"
 
-[ "$failures" -eq 0 ] || exit 1
-echo 'sweep_kill: all checks passed'
+finish sweep_kill

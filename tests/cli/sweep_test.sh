@@ -1,11 +1,7 @@
 #!/bin/sh
 # The program `eckart sweep` from outside: figures, files, exit codes, messages.
-# ECKART is the program, ECKART_SOURCE_DIR the checkout.
-set -eu
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/cli/expect.sh
+. "$ECKART_SOURCE_DIR/tests/cli/expect.sh"
 expected=$ECKART_SOURCE_DIR/tests/cli/sweep_expected.csv
 head -n 12 "$ECKART_SOURCE_DIR/examples/summarization/dialogues.jsonl" >twelve.jsonl
 cat >short.jsonl <<'END'
@@ -13,26 +9,6 @@ cat >short.jsonl <<'END'
 {"id":"bus","dialogue":"Cem: I missed the bus.\nDee: Take a taxi!","summary":"Cem missed the bus. Dee tells him to take a taxi."}
 {"id":"key","dialogue":"Eva: Where is the key?\nFinn: Under the mat.","summary":"The key is under the mat."}
 END
-failures=0
-
-say_failure() {
-  printf 'FAILED: %s\n' "$*" >&2
-  failures=$((failures + 1))
-}
-
-# expect STATUS PATTERN ARGUMENTS...: exit status, and the pattern in what stdout or stderr say.
-expect() {
-  status=$1
-  pattern=$2
-  shift 2
-  set +e
-  "$ECKART" sweep "$@" >out 2>err </dev/null
-  got=$?
-  set -e
-  [ "$got" -eq "$status" ] || say_failure "eckart sweep $*: exit $got, not $status: $(cat err)"
-  cat out err | grep -q -e "$pattern" ||
-    say_failure "eckart sweep $*: no '$pattern' in: $(cat out err)"
-}
 
 # The thesis's experiment in small. Summaries, and with them ROUGE, are the same under all kernels
 # of OpenBLAS that were tried (Prescott, without fused multiply-add, Sandybridge, Haswell,
@@ -84,30 +60,29 @@ grep -q '^eckart: continuing: 3 of 4 models are there' err || say_failure "conti
 [ "$(wc -l <one/sweep.csv)" -eq 5 ] || say_failure 'one more rank, one more row'
 
 # With times there are seconds, and these bind the number of jobs.
-expect 0 'seconds' "$@" --data short.jsonl --jobs 1 --out timed
+expect 0 'seconds' sweep "$@" --data short.jsonl --jobs 1 --out timed
 head -n 2 timed/sweep.csv | tail -n 1 | grep -q ',,,,,,,,[0-9.]*,Ann' ||
   say_failure "seconds: $(head -n 2 timed/sweep.csv)"
-expect 2 'timed holds a sweep with other settings: jobs was 1, now 2' \
+expect 2 'timed holds a sweep with other settings: jobs was 1, now 2' sweep \
   "$@" --data short.jsonl --jobs 2 --out timed
 
-expect 0 . "$@" --data short.jsonl --jobs 1 --no-times --show bus,key --out shown
+expect 0 . sweep "$@" --data short.jsonl --jobs 1 --no-times --show bus,key --out shown
 head -n 1 shown/sweep.csv | grep -q ',summary_bus,summary_key$' || say_failure '--show'
 
 # Bad input: exit 2, a message that names it, no points.
-expect 2 'no-such-file' "$@" --data no-such-file --out never
-expect 2 "ranks: '64:8:8': steps of 8 do not lead from 64 to 8" \
+expect 2 'no-such-file' sweep "$@" --data no-such-file --out never
+expect 2 "ranks: '64:8:8': steps of 8 do not lead from 64 to 8" sweep \
   --ranks 64:8:8 --data short.jsonl --out never
-expect 2 'rank 385 exceeds 384' --ranks 385 --data short.jsonl --out never
-expect 2 "no method 'magic'; known: svd" "$@" --methods magic --data short.jsonl --out never
-expect 2 "no form 'square'; known: full-core" "$@" --forms square --data short.jsonl --out never
-expect 2 "no linear layer is named 'nonsense'" "$@" --targets nonsense --data short.jsonl --out never
-expect 2 'level 2 is not in (0, 1)' "$@" --level 2 --data short.jsonl --out never
+expect 2 'rank 385 exceeds 384' sweep --ranks 385 --data short.jsonl --out never
+expect 2 "no method 'magic'; known: svd" sweep "$@" --methods magic --data short.jsonl --out never
+expect 2 "no form 'square'; known: full-core" sweep "$@" --forms square --data short.jsonl --out never
+expect 2 "no linear layer is named 'nonsense'" sweep "$@" --targets nonsense --data short.jsonl --out never
+expect 2 'level 2 is not in (0, 1)' sweep "$@" --level 2 --data short.jsonl --out never
 [ ! -e never ] || say_failure 'a refused sweep made its directory'
-expect 2 "no example has the id 'x' to show" "$@" --show x --data short.jsonl --out show
-expect 2 'short.jsonl/state: cannot make this directory' "$@" --data short.jsonl --out short.jsonl
-expect 2 '--ranks is required' --data short.jsonl --out never
-expect 2 '--out is required' --ranks 8 --data short.jsonl
-expect 0 'A:B:STEP' --help
+expect 2 "no example has the id 'x' to show" sweep "$@" --show x --data short.jsonl --out show
+expect 2 'short.jsonl/state: cannot make this directory' sweep "$@" --data short.jsonl --out short.jsonl
+expect 2 '--ranks is required' sweep --data short.jsonl --out never
+expect 2 '--out is required' sweep --ranks 8 --data short.jsonl
+expect 0 'A:B:STEP' sweep --help
 
-[ "$failures" -eq 0 ] || exit 1
-echo 'sweep: all checks passed'
+finish sweep

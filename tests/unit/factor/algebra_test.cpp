@@ -88,7 +88,7 @@ TEST_CASE_TEMPLATE("a truncated sum is the best approximation of the sum at ever
     CAPTURE(shape);
     CAPTURE(rank);
     auto const a = support::random_diagonal_core<T>(shape, rank, 1);
-    auto const b = fixture::random_pivoted<T>(shape, 1 + rank / 2, 2);
+    auto const b = support::random_pivoted<T>(shape, 1 + rank / 2, 2);
     auto const expected = sum_of(meaning(a), meaning(b));
     auto const s = svd(expected).s;
     auto const both = a.rank() + b.rank();
@@ -161,7 +161,7 @@ TEST_CASE_TEMPLATE("a multiple is the matrix times the factor, in the same form"
 }
 
 TEST_CASE("only the kept rows of pivoted factors are multiplied") {
-  auto const w = fixture::random_pivoted<double>({6, 5}, 2, 1);
+  auto const w = support::random_pivoted<double>({6, 5}, 2, 1);
   auto const twice = scale(w, 2);
   CHECK(identical(to_matrix(twice.combinations()), to_matrix(w.combinations())));
   CHECK(std::ranges::equal(twice.rows(), w.rows()));

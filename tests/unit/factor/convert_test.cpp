@@ -185,7 +185,7 @@ TEST_CASE_TEMPLATE("a form becomes itself as a copy", T, float, double) {
   CHECK(same_numbers(to_two_factor(two), two));
   auto const full = support::random_full_core<T>({6, 5}, 3, 1);
   CHECK(same_numbers(to_full_core(full), full));
-  auto const kept = fixture::random_pivoted<T>({6, 5}, 3, 1);  // combinations below 1
+  auto const kept = support::random_pivoted<T>({6, 5}, 3, 1);  // combinations below 1
   CHECK(same_numbers(to_pivoted(kept), kept));
 }
 

@@ -40,26 +40,13 @@ inline auto examples() -> std::vector<example> {
   return result;
 }
 
-/// Kept rows and combinations that come from no decomposition.
-template <real T>
-auto random_pivoted(shape2 w, index_t k, std::uint32_t seed) -> low_rank<T, pivoted> {
-  std::vector<index_t> rows(static_cast<std::size_t>(w.rows));
-  std::iota(rows.begin(), rows.end(), index_t{0});
-  std::mt19937 bits(seed);
-  for (auto i = rows.size(); i > 1; --i) {
-    std::swap(rows[i - 1], rows[bits() % i]);
-  }
-  return {support::random_matrix<T>(k, w.cols, seed + 1),
-          support::random_matrix<T>(w.rows - k, k, seed + 2), std::move(rows)};
-}
-
 /// f(factors) in every form.
 template <real T, class F>
 void in_all_forms(shape2 w, index_t k, std::uint32_t seed, F&& f) {
   f(support::random_two_factor<T>(w, k, seed));
   f(support::random_diagonal_core<T>(w, k, seed + 10));
   f(support::random_full_core<T>(w, k, seed + 20));
-  f(random_pivoted<T>(w, k, seed + 30));
+  f(support::random_pivoted<T>(w, k, seed + 30));
 }
 
 /// f(factors) in every form for every example.

@@ -2,8 +2,10 @@
 
 #include "eckart/linalg/cholesky.hpp"
 
+#include "support/made_matrix.hpp"
 #include "support/matrix_check.hpp"
 #include "support/random_matrix.hpp"
+#include "support/random_shapes.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,31 +17,18 @@
 #include <vector>
 
 using namespace eckart;
+using support::backward_tolerance;
 using support::epsilon;
 using support::identical;
 using support::integer_matrix;
 using support::not_a_number;
+using support::of_rank;
+using support::property_shapes;
 using support::random_matrix;
 using support::refusal;
+using support::zeros;
 
 namespace {
-
-// 24 random shapes and the degenerate ones.
-auto shapes() -> std::vector<shape2> {
-  std::vector<shape2> result{{1, 1}, {1, 7}, {7, 1}, {2, 2}, {5, 5}, {30, 30}};
-  std::mt19937 bits(1);
-  for (int i = 0; i < 24; ++i) {
-    auto const rows = 1 + static_cast<index_t>(bits() % 40);
-    result.push_back({rows, 1 + static_cast<index_t>(bits() % 40)});
-  }
-  return result;
-}
-
-// Backward error of the SVD, as in the tests of svd.
-template <class T>
-auto tolerance(shape2 a) -> double {
-  return 10 * static_cast<double>(std::max(a.rows, a.cols)) * epsilon<T>;
-}
 
 // Full rank and well conditioned: random entries and a strong diagonal.
 template <class T>
@@ -48,24 +37,6 @@ auto well_conditioned(shape2 shape, std::uint32_t seed) -> matrix<T> {
   for (index_t i = 0; i < std::min(shape.rows, shape.cols); ++i) {
     as_view(a)(i, i) += T{10};
   }
-  return a;
-}
-
-// Small integers: the product is exact in float, its rank is `rank` at most.
-template <class T>
-auto of_rank(shape2 shape, index_t rank, std::uint32_t seed) -> matrix<T> {
-  auto const left = support::in_double(integer_matrix<T>(shape.rows, rank, seed));
-  auto const right = support::in_double(integer_matrix<T>(rank, shape.cols, seed + 100));
-  auto a = make_matrix<T>(shape);
-  std::ranges::transform(support::product(left, right), a.begin(),
-                         [](double x) { return static_cast<T>(x); });
-  return a;
-}
-
-template <class T>
-auto zeros(shape2 shape) -> matrix<T> {
-  auto a = make_matrix<T>(shape);
-  a.fill(T{0});
   return a;
 }
 
@@ -95,7 +66,7 @@ void check_penrose(matrix<T> const& a_in_T, matrix<T> const& x_in_T) {
   REQUIRE(as_view(x_in_T).shape() == shape2{shape.cols, shape.rows});
   auto const a = support::in_double(a_in_T);
   auto const x = support::in_double(x_in_T);
-  auto const bound = 3 * tolerance<T>(shape) * condition(a);
+  auto const bound = 3 * backward_tolerance<T>(shape) * condition(a);
   CHECK(bound < 0.1);  // else the conditions say nothing
   auto const ax = support::product(a, x);
   auto const xa = support::product(x, a);
@@ -118,7 +89,7 @@ auto residual(matrix<T> const& a, matrix<T> const& x, matrix<T> const& b) -> mat
 
 TEST_CASE_TEMPLATE("the pseudoinverse of full rank meets the four conditions of Penrose", T, float,
                    double) {
-  for (auto const shape : shapes()) {
+  for (auto const shape : property_shapes(24, 40, 1)) {
     CAPTURE(shape);
     auto const a = well_conditioned<T>(shape, 2);
     check_penrose(a, pinv(a));
@@ -127,12 +98,12 @@ TEST_CASE_TEMPLATE("the pseudoinverse of full rank meets the four conditions of 
 
 TEST_CASE_TEMPLATE("the pseudoinverse of deficient rank meets the four conditions of Penrose", T,
                    float, double) {
-  for (auto const shape : shapes()) {
+  for (auto const shape : property_shapes(24, 40, 1)) {
     auto const full = std::min(shape.rows, shape.cols);
     for (auto const rank : {index_t{1}, (full + 2) / 3}) {
       CAPTURE(shape);
       CAPTURE(rank);
-      auto const a = of_rank<T>(shape, rank, 3);
+      auto const a = of_rank<T>(shape, rank, 3, 103);
       check_penrose(a, pinv(a));
     }
   }
@@ -160,7 +131,8 @@ TEST_CASE_TEMPLATE("the pseudoinverse of the zero matrix is zero", T, float, dou
 }
 
 TEST_CASE_TEMPLATE("pseudoinverses of small matrices are as by hand", T, float, double) {
-  auto const bound = tolerance<T>({3, 3}) * 10;  // 10 is above norms times conditions but the last
+  auto const bound =
+      backward_tolerance<T>({3, 3}) * 10;  // 10 is above norms times conditions but the last
   CHECK(support::distance(pinv(matrix<T>{{-4}}), matrix<double>{{-0.25}}) <= bound);
   // A vector's is its transpose over its squared length, here 9.
   CHECK(support::distance(pinv(matrix<T>{{1}, {2}, {2}}),
@@ -175,7 +147,7 @@ TEST_CASE_TEMPLATE("pseudoinverses of small matrices are as by hand", T, float, 
             matrix<double>{{2.0 / 3, -1.0 / 3, 1.0 / 3}, {-1.0 / 3, 2.0 / 3, 1.0 / 3}}) <= bound);
   // Regular: the inverse. det = 1, ||a|| = ||x|| = 11.6.
   CHECK(support::distance(pinv(matrix<T>{{2, 5}, {5, 13}}), matrix<double>{{13, -5}, {-5, 2}}) <=
-        tolerance<T>({2, 2}) * 15 * 230);
+        backward_tolerance<T>({2, 2}) * 15 * 230);
 }
 
 TEST_CASE_TEMPLATE("singular values up to the tolerance times the largest count as 0", T, float,
@@ -194,7 +166,7 @@ TEST_CASE_TEMPLATE("singular values up to the tolerance times the largest count 
   auto const b = zeros<T>({4, 1});
   auto const check = [&](double cut, matrix<T> const& expected, index_t rank) {
     CAPTURE(cut);
-    CHECK(support::distance(pinv(a, cut), expected) <= tolerance<T>({4, 3}) * 64 * 4);
+    CHECK(support::distance(pinv(a, cut), expected) <= backward_tolerance<T>({4, 3}) * 64 * 4);
     CHECK(least_squares(a, b, cut).rank == rank);
   };
   check(-1, diagonal(4, T(0.0625), 1), 3);
@@ -211,7 +183,7 @@ TEST_CASE_TEMPLATE("least_squares finds the rank of a matrix that was made of r 
     for (auto const rank : {index_t{1}, index_t{2}, index_t{7}, index_t{19}}) {
       CAPTURE(shape);
       CAPTURE(rank);
-      CHECK(least_squares(of_rank<T>(shape, rank, 5), zeros<T>({shape.rows, 1})).rank == rank);
+      CHECK(least_squares(of_rank<T>(shape, rank, 5, 105), zeros<T>({shape.rows, 1})).rank == rank);
     }
   }
 }
@@ -222,7 +194,7 @@ TEST_CASE_TEMPLATE("a straight line through four points is as by hand", T, float
   matrix<T> const a{{1, 0}, {1, 1}, {1, 2}, {1, 3}};
   matrix<T> const b{{1, 2}, {3, 1}, {4, 0}, {4, -1}};
   auto const f = least_squares(a, b);
-  auto const bound = tolerance<T>({4, 2}) * 4 * 7;  // ||a|| = 4.2 and ||b|| = 6.9
+  auto const bound = backward_tolerance<T>({4, 2}) * 4 * 7;  // ||a|| = 4.2 and ||b|| = 6.9
   CHECK(f.rank == 2);
   CHECK(support::distance(f.x, matrix<double>{{1.5, 2}, {1, -1}}) <= bound);
   REQUIRE(f.residual_norms.size() == 2);
@@ -235,14 +207,14 @@ TEST_CASE_TEMPLATE("of all points on a line least_squares takes the one nearest 
   // 3 x + 4 y = 10 twice, once as 10 and once as 15: the mean 12.5 / 5 along (3, 4) / 5.
   matrix<T> const a{{3, 4}, {3, 4}};
   auto const f = least_squares(a, matrix<T>{{10}, {15}});
-  auto const bound = tolerance<T>({2, 2}) * 8 * 20;
+  auto const bound = backward_tolerance<T>({2, 2}) * 8 * 20;
   CHECK(f.rank == 1);
   CHECK(support::distance(f.x, matrix<double>{{1.5}, {2}}) <= bound);
   CHECK(std::abs(f.residual_norms[0] - std::sqrt(12.5)) <= bound);
 }
 
 TEST_CASE_TEMPLATE("least_squares agrees with the normal equations by Cholesky", T, float, double) {
-  for (auto const shape : shapes()) {
+  for (auto const shape : property_shapes(24, 40, 1)) {
     if (shape.rows < shape.cols) {
       continue;  // a^T a is singular
     }
@@ -274,24 +246,25 @@ TEST_CASE_TEMPLATE("least_squares agrees with the normal equations by Cholesky",
     // Golub and Van Loan, theorem 5.3.1: x is off by condition² eps ||b|| / ||a||_2 where residuals
     // are large, and ||a||_2 > 5 here.
     CHECK(f.rank == shape.cols);
-    CHECK(support::distance(f.x, x) <= 2 * tolerance<T>(shape) * kappa * kappa * frobenius_norm(b));
+    CHECK(support::distance(f.x, x) <=
+          2 * backward_tolerance<T>(shape) * kappa * kappa * frobenius_norm(b));
   }
 }
 
 TEST_CASE_TEMPLATE("residuals are orthogonal to the columns and their norms are those told", T,
                    float, double) {
-  for (auto const shape : shapes()) {
+  for (auto const shape : property_shapes(24, 40, 1)) {
     for (auto const deficient : {false, true}) {
       CAPTURE(shape);
       CAPTURE(deficient);
       auto const full = std::min(shape.rows, shape.cols);
       auto const a =
-          deficient ? of_rank<T>(shape, (full + 1) / 2, 8) : well_conditioned<T>(shape, 8);
+          deficient ? of_rank<T>(shape, (full + 1) / 2, 8, 108) : well_conditioned<T>(shape, 8);
       auto const b = random_matrix<T>(shape.rows, 4, 9);
       auto const f = least_squares(a, b);
       auto const rest = residual(a, f.x, b);
       // (a + d)^T r = 0 with d and the rounding of r, ||x|| ||a|| <= condition ||b||.
-      auto const bound = 3 * tolerance<T>(shape) * condition(a) * frobenius_norm(b);
+      auto const bound = 3 * backward_tolerance<T>(shape) * condition(a) * frobenius_norm(b);
       auto const inside = support::product(op::transpose, support::in_double(a), op::none, rest);
       CHECK(frobenius_norm(inside) <= bound * frobenius_norm(a));
       REQUIRE(f.residual_norms.size() == 4);
@@ -306,7 +279,7 @@ TEST_CASE_TEMPLATE("residuals are orthogonal to the columns and their norms are 
 TEST_CASE_TEMPLATE("any other solution is longer", T, float, double) {
   for (auto const shape : {shape2{3, 8}, shape2{10, 12}, shape2{20, 20}, shape2{25, 9}}) {
     CAPTURE(shape);
-    auto const a = of_rank<T>(shape, 3, 10);
+    auto const a = of_rank<T>(shape, 3, 10, 110);
     auto const b = random_matrix<T>(shape.rows, 1, 11);
     auto const x = least_squares(a, b).x;
     auto const xa = support::product(support::in_double(pinv(a)), support::in_double(a));
@@ -316,7 +289,7 @@ TEST_CASE_TEMPLATE("any other solution is longer", T, float, double) {
     std::ranges::transform(z, shift, shift.begin(), [](double p, double q) { return p - q; });
     auto other = support::in_double(x);
     std::ranges::transform(other, shift, other.begin(), [](double p, double q) { return p + q; });
-    auto const bound = 3 * tolerance<T>(shape) * condition(a);
+    auto const bound = 3 * backward_tolerance<T>(shape) * condition(a);
     auto const image = support::product(support::in_double(a), shift);
     CHECK(frobenius_norm(image) <= bound * frobenius_norm(a) * frobenius_norm(z));
     CHECK(frobenius_norm(shift) > 0.1);
@@ -329,14 +302,14 @@ TEST_CASE_TEMPLATE("any other solution is longer", T, float, double) {
 
 TEST_CASE_TEMPLATE("least_squares is the pseudoinverse times the right-hand side", T, float,
                    double) {
-  for (auto const shape : shapes()) {
+  for (auto const shape : property_shapes(24, 40, 1)) {
     CAPTURE(shape);
     auto const a = well_conditioned<T>(shape, 13);
     auto const b = random_matrix<T>(shape.rows, 2, 14);
     auto const x = pinv(a);
     auto const expected = support::product(support::in_double(x), support::in_double(b));
     CHECK(support::distance(least_squares(a, b).x, expected) <=
-          3 * tolerance<T>(shape) * condition(a) * frobenius_norm(x) * frobenius_norm(b));
+          3 * backward_tolerance<T>(shape) * condition(a) * frobenius_norm(x) * frobenius_norm(b));
   }
 }
 
@@ -346,7 +319,7 @@ TEST_CASE_TEMPLATE("parts of matrices are taken like their copies", T, float, do
   auto const b = as_view(around).block(7, 30, 20, 4);
   CHECK(identical(pinv(a), pinv(to_matrix(a))));
   CHECK(support::distance(least_squares(a, b).x, least_squares(to_matrix(a), to_matrix(b)).x) <=
-        tolerance<T>({20, 12}) * condition(to_matrix(a)) * frobenius_norm(b));
+        backward_tolerance<T>({20, 12}) * condition(to_matrix(a)) * frobenius_norm(b));
 }
 
 TEST_CASE_TEMPLATE("no right-hand side gives no solution and the rank", T, float, double) {

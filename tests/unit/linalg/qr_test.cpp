@@ -4,6 +4,7 @@
 #include "eckart/linalg/svd.hpp"
 
 #include "support/allocation_counter.hpp"
+#include "support/made_matrix.hpp"
 #include "support/matrix_check.hpp"
 #include "support/random_matrix.hpp"
 
@@ -16,12 +17,16 @@
 #include <vector>
 
 using namespace eckart;
+using support::backward_tolerance;
 using support::epsilon;
 using support::identical;
 using support::integer_matrix;
 using support::not_a_number;
+using support::of_rank;
 using support::random_matrix;
 using support::refusal;
+using support::scaled;
+using support::zeros;
 
 namespace {
 
@@ -37,21 +42,6 @@ constexpr std::array<shape2, 11> shapes{{{1, 1},
                                          {45, 40},
                                          {30, 150},
                                          {150, 30}}};
-
-// Householder's q is orthonormal and q r the matrix to c m sqrt(n) eps (Higham 2002, theorem 19.4);
-// 10 max(m, n) eps is above what is seen, and below what any mistake makes.
-template <class T>
-auto tolerance(shape2 a) -> double {
-  return 10 * static_cast<double>(std::max(a.rows, a.cols)) * epsilon<T>;
-}
-
-template <class T>
-auto scaled(matrix<T> a, double scale) -> matrix<T> {
-  for (auto& x : a) {
-    x *= static_cast<T>(scale);
-  }
-  return a;
-}
 
 template <class T>
 auto is_upper(matrix<T> const& r) -> bool {
@@ -84,10 +74,10 @@ void check_factors(matrix<T> const& a, matrix<T> const& q, matrix<T> const& r) {
   auto const k = std::min(shape.rows, shape.cols);
   REQUIRE(as_view(q).shape() == shape2{shape.rows, k});
   REQUIRE(as_view(r).shape() == shape2{k, shape.cols});
-  CHECK(support::distance_from_orthonormal_columns(as_view(q)) <= tolerance<T>(shape));
+  CHECK(support::distance_from_orthonormal_columns(as_view(q)) <= backward_tolerance<T>(shape));
   CHECK(is_upper(r));
   auto const product = support::product(support::in_double(q), support::in_double(r));
-  CHECK(support::distance(a, product) <= tolerance<T>(shape) * frobenius_norm(a));
+  CHECK(support::distance(a, product) <= backward_tolerance<T>(shape) * frobenius_norm(a));
 }
 
 template <class T>
@@ -99,24 +89,6 @@ void check_qr(matrix<T> const& a, qr_result<T> const& f) {
 template <class T>
 auto same(qr_result<T> const& a, qr_result<T> const& b) -> bool {
   return identical(a.q, b.q) && identical(a.r, b.r);
-}
-
-// Small integers: the product is exact in float, its rank is `rank` for the seeds used here.
-template <class T>
-auto of_rank(shape2 shape, index_t rank) -> matrix<T> {
-  auto const left = support::in_double(integer_matrix<T>(shape.rows, rank, 21));
-  auto const right = support::in_double(integer_matrix<T>(rank, shape.cols, 22));
-  auto a = make_matrix<T>(shape);
-  std::ranges::transform(support::product(left, right), a.begin(),
-                         [](double x) { return static_cast<T>(x); });
-  return a;
-}
-
-template <class T>
-auto zeros(shape2 shape) -> matrix<T> {
-  auto a = make_matrix<T>(shape);
-  a.fill(T{0});
-  return a;
 }
 
 template <class T>
@@ -143,7 +115,7 @@ void check_pivoted(matrix<T> const& a, pivoted_qr_result<T> const& f) {
   // geqp3 updates lengths and measures anew where less than sqrt(eps) of a square is left, so it
   // compares them to about sqrt(eps).
   auto const r = as_view(f.r);
-  auto const noise = tolerance<T>(as_view(a).shape()) * frobenius_norm(a);
+  auto const noise = backward_tolerance<T>(as_view(a).shape()) * frobenius_norm(a);
   for (index_t i = 0; i < r.rows; ++i) {
     auto const taken = std::abs(static_cast<double>(r(i, i)));
     for (index_t j = i + 1; j < r.cols; ++j) {
@@ -173,7 +145,7 @@ TEST_CASE_TEMPLATE("qr of a matrix without full rank still has an orthonormal q"
     for (auto const rank : {index_t{1}, index_t{4}}) {
       CAPTURE(shape);
       CAPTURE(rank);
-      auto const a = of_rank<T>(shape, rank);
+      auto const a = of_rank<T>(shape, rank, 21, 22);
       check_qr(a, qr(a));
     }
   }
@@ -186,7 +158,7 @@ TEST_CASE_TEMPLATE("qr of a matrix without full rank still has an orthonormal q"
 }
 
 TEST_CASE_TEMPLATE("qr of small matrices is as by hand", T, float, double) {
-  auto const bound = tolerance<T>({3, 3}) * 10;  // 10 is above the norms
+  auto const bound = backward_tolerance<T>({3, 3}) * 10;  // 10 is above the norms
   auto const square = qr(matrix<T>{{3, 1}, {4, 2}});
   CHECK(support::distance(square.q, matrix<double>{{0.6, -0.8}, {0.8, 0.6}}) <= bound);
   CHECK(support::distance(square.r, matrix<double>{{5, 2.2}, {0, 0.4}}) <= bound);
@@ -216,7 +188,7 @@ TEST_CASE_TEMPLATE("r is the transposed Cholesky factor of a^T a", T, float, dou
     CHECK(condition < 10);
     // r of a + e is off by sqrt(2) condition ||e|| (Sun 1991), l of g + e by condition ||g^-1 e|| /
     // sqrt(2) times ||l||: condition² for both.
-    auto const bound = 2 * condition * condition * tolerance<T>(shape) * frobenius_norm(a);
+    auto const bound = 2 * condition * condition * backward_tolerance<T>(shape) * frobenius_norm(a);
     auto const r = qr(a).r;
     auto transposed = make_matrix<double>({shape.cols, shape.cols});
     detail::transpose(as_view(l), as_view(transposed));
@@ -336,7 +308,7 @@ TEST_CASE_TEMPLATE("pivoted_qr of a small matrix is as by hand", T, float, doubl
   CHECK(f.rank == 2);
   auto const r = support::magnitudes(as_view(f.r));
   CHECK(support::distance(r, matrix<double>{{5, 1.6, 0.6}, {0, 1.2, 0.8}}) <=
-        tolerance<T>({2, 3}) * 6);
+        backward_tolerance<T>({2, 3}) * 6);
 }
 
 TEST_CASE_TEMPLATE("pivoted_qr finds the rank of a matrix that was made of r columns", T, float,
@@ -347,7 +319,7 @@ TEST_CASE_TEMPLATE("pivoted_qr finds the rank of a matrix that was made of r col
         CAPTURE(shape);
         CAPTURE(rank);
         CAPTURE(scale);
-        auto const a = scaled(of_rank<T>(shape, rank), scale);
+        auto const a = scaled(of_rank<T>(shape, rank, 21, 22), scale);
         auto const f = pivoted_qr(a);
         check_pivoted(a, f);
         CHECK(f.rank == rank);

@@ -1,6 +1,7 @@
 #include "eckart/linalg/rsvd.hpp"
 
 #include "eckart/linalg/eigh.hpp"
+#include "support/made_matrix.hpp"
 #include "support/matrix_check.hpp"
 #include "support/random_matrix.hpp"
 
@@ -27,17 +28,6 @@ namespace {
 template <class T>
 auto tolerance(shape2 a) -> double {
   return 20 * static_cast<double>(std::max(a.rows, a.cols)) * epsilon<T>;
-}
-
-// Small integers: the product of rank `rank` is exact.
-template <class T>
-auto of_rank(shape2 shape, index_t rank) -> matrix<T> {
-  auto const left = support::in_double(support::integer_matrix<T>(shape.rows, rank, 1));
-  auto const right = support::in_double(support::integer_matrix<T>(rank, shape.cols, 2));
-  auto a = make_matrix<T>(shape);
-  std::ranges::transform(support::product(left, right), a.begin(),
-                         [](double x) { return static_cast<T>(x); });
-  return a;
 }
 
 // Random singular vectors, s_i = value(i) counted from 0.
@@ -141,7 +131,7 @@ TEST_CASE_TEMPLATE("a matrix of rank k or less is approximated to rounding", T, 
         CAPTURE(shape);
         CAPTURE(k);
         CAPTURE(powers);
-        auto const a = of_rank<T>(shape, 4);
+        auto const a = support::of_rank<T>(shape, 4, 1, 2);
         auto const f = rsvd(a, k, {.oversample = 3, .power_iterations = powers});
         check_form(a, f, k);
         auto const noise = tolerance<T>(shape) * frobenius_norm(a);

@@ -2,6 +2,7 @@
 #include "eckart/linalg/svd.hpp"
 
 #include "support/allocation_counter.hpp"
+#include "support/made_matrix.hpp"
 #include "support/matrix_check.hpp"
 #include "support/random_matrix.hpp"
 
@@ -18,12 +19,14 @@
 #include <vector>
 
 using namespace eckart;
+using support::backward_tolerance;
 using support::epsilon;
 using support::identical;
 using support::integer_matrix;
 using support::not_a_number;
 using support::random_matrix;
 using support::refusal;
+using support::scaled;
 
 namespace {
 
@@ -45,21 +48,6 @@ constexpr std::array<shape2, 13> shapes{{{1, 1},
                                          {150, 30},
                                          {100, 97}}};
 
-// LAPACK's backward error is p(m, n) eps ||a|| with a slowly growing p. LAPACK's own tests accept
-// p = 50 max(m, n) (its file svd.in); these here accept a fifth of it.
-template <class T>
-auto tolerance(shape2 a) -> double {
-  return 10 * static_cast<double>(std::max(a.rows, a.cols)) * epsilon<T>;
-}
-
-template <class T>
-auto scaled(matrix<T> a, double scale) -> matrix<T> {
-  for (auto& x : a) {
-    x *= static_cast<T>(scale);
-  }
-  return a;
-}
-
 template <class T>
 auto first_layers(svd_result<T> const& f, index_t k) -> matrix<double> {
   return support::layers<T>(as_view(f.u), as_span(f.s), as_view(f.vt), k);
@@ -74,7 +62,7 @@ template <class T>
 void check_decomposition(matrix<T> const& a, svd_result<T> const& f) {
   auto const shape = as_view(a).shape();
   auto const k = std::min(shape.rows, shape.cols);
-  auto const bound = tolerance<T>(shape);
+  auto const bound = backward_tolerance<T>(shape);
   REQUIRE(as_view(f.u).shape() == shape2{shape.rows, k});
   REQUIRE(as_view(f.vt).shape() == shape2{k, shape.cols});
   REQUIRE(static_cast<index_t>(f.s.size()) == k);
@@ -182,7 +170,7 @@ TEST_CASE_TEMPLATE("the matrix 3 0; 4 5 is decomposed as by hand", T, float, dou
   matrix<double> const vt{{two, two}, {two, -two}};
   // 10 n eps ||a|| for the values (Weyl). The vectors turn by that over the gap of the values,
   // sqrt(45) - sqrt(5) > 4: by less than it, and each of the two has two of them.
-  auto const bound = tolerance<T>({2, 2}) * frobenius_norm(a);
+  auto const bound = backward_tolerance<T>({2, 2}) * frobenius_norm(a);
   for (auto const method : both_methods) {
     auto const f = svd(a, {.method = method});
     CHECK(std::abs(static_cast<double>(f.s(0)) - std::sqrt(45.0)) <= bound);
@@ -237,7 +225,7 @@ TEST_CASE_TEMPLATE("both drivers find the same singular values", T, float, doubl
     auto const fast = svd(a);
     auto const accurate = svd(a, {.method = svd_method::qr_iteration});
     // Each value is off by at most the backward error (Weyl 1912).
-    auto const bound = 2 * tolerance<T>(shape) * frobenius_norm(a);
+    auto const bound = 2 * backward_tolerance<T>(shape) * frobenius_norm(a);
     for (std::size_t i = 0; i < fast.s.size(); ++i) {
       CHECK(std::abs(static_cast<double>(fast.s(i)) - static_cast<double>(accurate.s(i))) <= bound);
     }
@@ -251,7 +239,7 @@ TEST_CASE_TEMPLATE("the error of every truncation is the norm of the values cut 
     auto const f = svd(a);
     // Eckart and Young 1936. The truncation differs from that of the exact decomposition by the
     // backward error, and so does the tail.
-    auto const bound = 2 * tolerance<T>(shape) * frobenius_norm(a);
+    auto const bound = 2 * backward_tolerance<T>(shape) * frobenius_norm(a);
     for (index_t k = 0; k <= static_cast<index_t>(f.s.size()); ++k) {
       CAPTURE(shape);
       CAPTURE(k);
@@ -273,7 +261,7 @@ TEST_CASE_TEMPLATE("a matrix of rank r has r singular values that are not 0", T,
     for (auto const method : both_methods) {
       auto const f = svd(a, {.method = method});
       check_decomposition(a, f);
-      auto const noise = tolerance<T>(shape) * frobenius_norm(a);
+      auto const noise = backward_tolerance<T>(shape) * frobenius_norm(a);
       CHECK(static_cast<double>(f.s(rank - 1)) > 1);  // far above the noise, far below ||a||
       CHECK(noise < 1);
       for (std::size_t i = rank; i < f.s.size(); ++i) {

@@ -34,19 +34,6 @@ concept addable = requires(safetensors_writer& writer, W&& w) {
   add_low_rank(writer, "w", std::forward<W>(w));
 };
 
-// Kept rows and combinations that come from no decomposition, in random places.
-template <class T>
-auto random_pivoted(shape2 w, index_t k, std::uint32_t seed) -> low_rank<T, pivoted> {
-  std::vector<index_t> rows(static_cast<std::size_t>(w.rows));
-  std::iota(rows.begin(), rows.end(), index_t{0});
-  std::mt19937 bits(seed);
-  for (auto i = rows.size(); i > 1; --i) {
-    std::swap(rows[i - 1], rows[bits() % i]);
-  }
-  return {support::random_matrix<T>(k, w.cols, seed + 1),
-          support::random_matrix<T>(w.rows - k, k, seed + 2), std::move(rows)};
-}
-
 template <class T>
 auto random_factors(form f, shape2 w, index_t k, std::uint32_t seed) -> any_low_rank<T> {
   switch (f) {
@@ -55,7 +42,7 @@ auto random_factors(form f, shape2 w, index_t k, std::uint32_t seed) -> any_low_
     case form::diagonal_core:
       return support::random_diagonal_core<T>(w, k, seed);
     case form::pivoted:
-      return random_pivoted<T>(w, k, seed);
+      return support::random_pivoted<T>(w, k, seed);
     default:
       return support::random_two_factor<T>(w, k, seed);
   }
@@ -161,7 +148,7 @@ TEST_CASE("several matrices share a file, each read in its form or in that which
   auto const a = support::random_two_factor<float>({7, 5}, 2, 1);
   auto const b = support::random_diagonal_core<double>({4, 6}, 3, 2);
   auto const c = support::random_full_core<float>({4, 6}, 3, 3);
-  auto const d = random_pivoted<double>({8, 3}, 2, 4);
+  auto const d = support::random_pivoted<double>({8, 3}, 2, 4);
   safetensors_writer writer;
   add_low_rank(writer, "layer.a", a);
   add_low_rank(writer, "layer.b", b);
@@ -204,7 +191,7 @@ TEST_CASE("numbers are stored and read in another type to nearest") {
 
 TEST_CASE("places of rows are read from 32 bits as from 64") {
   temporary_directory const dir;
-  auto const w = random_pivoted<float>({9, 4}, 3, 6);
+  auto const w = support::random_pivoted<float>({9, 4}, 3, 6);
   std::vector<std::int32_t> const narrow(w.rows().begin(), w.rows().end());
   safetensors_writer writer;
   writer.add("w.kept", w.kept());
@@ -328,7 +315,7 @@ TEST_CASE("element types that cannot be meant are refused by the tensor's name")
 
 TEST_CASE("places of rows that are no permutation are refused by the entry") {
   temporary_directory const dir;
-  auto const w = random_pivoted<float>({4, 5}, 2, 12);
+  auto const w = support::random_pivoted<float>({4, 5}, 2, 12);
   auto const told = [&](std::vector<index_t> const& rows) {
     return loading([&] {
       safetensors_writer writer;
