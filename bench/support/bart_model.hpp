@@ -1,5 +1,6 @@
 #pragma once
 
+#include <eckart/io/json.hpp>
 #include <eckart/io/safetensors.hpp>
 #include <eckart/models/bart/bart.hpp>
 

@@ -2,6 +2,8 @@
 
 #include "terminal.hpp"
 
+#include <eckart/io/json.hpp>
+
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 

@@ -337,9 +337,9 @@ auto fingerprint_of(std::vector<example> const& examples) -> std::string {
 
 }  // namespace
 
-void dataset_options::add_to(CLI::App& command) {
+void dataset_options::add_to(CLI::App& command, std::string const& file_option) {
   auto const group = "Data";
-  command.add_option("--data", file, "dialogues with summaries: .jsonl, .json, .csv or .tsv")
+  command.add_option(file_option, file, "dialogues with summaries: .jsonl, .json, .csv or .tsv")
       ->option_text("FILE")
       ->required()
       ->check(CLI::ExistingFile)

@@ -35,8 +35,9 @@ struct dataset_options {
   std::optional<std::uint64_t> sample_seed;  ///< with limit: a random sample of the usable rows
   on_fault fault = on_fault::refuse;
 
-  /// Adds --data, --text-field, --summary-field, --id-field, --limit, --sample-seed, --skip-faulty.
-  void add_to(CLI::App& command);
+  /// Adds the option for the file, --text-field, --summary-field, --id-field, --limit,
+  /// --sample-seed, --skip-faulty.
+  void add_to(CLI::App& command, std::string const& file_option = "--data");
 };
 
 /// Examples in the order of the file.

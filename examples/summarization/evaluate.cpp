@@ -5,6 +5,7 @@
 #include "terminal.hpp"
 
 #include <eckart/io/file.hpp>
+#include <eckart/io/json.hpp>
 #include <eckart/version.hpp>
 
 #include <fmt/format.h>

@@ -3,6 +3,7 @@
 #include "terminal.hpp"
 
 #include <eckart/factor/break_even.hpp>
+#include <eckart/io/json.hpp>
 #include <eckart/models/bart/module_tree.hpp>
 
 #include <fmt/format.h>

@@ -1,3 +1,5 @@
+#include "calibrate.hpp"
+#include "compress.hpp"
 #include "evaluate.hpp"
 #include "inspect.hpp"
 #include "interrupt.hpp"
@@ -44,10 +46,14 @@ int main(int argc, char** argv) {
   program::summarize_command summarize;
   program::evaluate_command evaluate;
   program::sweep_command sweep;
+  program::calibrate_command calibrate;
+  program::compress_command compress;
   program::inspect_command inspect;
   summarize.add_to(app);
   evaluate.add_to(app);
   sweep.add_to(app);
+  calibrate.add_to(app);
+  compress.add_to(app);
   inspect.add_to(app);
   try {
     app.parse(argc, argv);

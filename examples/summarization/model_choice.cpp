@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <iostream>
 #include <map>
@@ -41,16 +42,23 @@ auto embedded_model() -> std::filesystem::path {
 
 }  // namespace
 
-void model_choice::add_to(CLI::App& command) {
-  std::map<std::string, form> const forms{{"two-factor", form::two_factor},
-                                          {"diagonal-core", form::diagonal_core},
-                                          {"full-core", form::full_core},
-                                          {"pivoted", form::pivoted}};
+void model_choice::add_model_to(CLI::App& command) {
   command
       .add_option("--model", directory,
                   "directory with config.json, safetensors and tokenizer (default: the embedded "
                   "dialogue-summarizer-24m)")
       ->check(CLI::ExistingDirectory);
+  command.add_option("--threads", threads, "threads (default: all processors)")
+      ->check(CLI::PositiveNumber);
+  command.add_flag("-q,--quiet", quiet, "no progress and no notes on stderr");
+}
+
+void model_choice::add_to(CLI::App& command) {
+  std::map<std::string, form> const forms{{"two-factor", form::two_factor},
+                                          {"diagonal-core", form::diagonal_core},
+                                          {"full-core", form::full_core},
+                                          {"pivoted", form::pivoted}};
+  add_model_to(command);
   auto* by_rank =
       command.add_option("--rank", rank, "replace the target layers by factors of rank K")
           ->option_text("K");
@@ -75,9 +83,6 @@ void model_choice::add_to(CLI::App& command) {
                   "pivoted, diagonal-core or full-core (the textbook's)")
       ->option_text("FORM")
       ->transform(CLI::CheckedTransformer(forms));
-  command.add_option("--threads", threads, "threads (default: all processors)")
-      ->check(CLI::PositiveNumber);
-  command.add_flag("-q,--quiet", quiet, "no progress and no notes on stderr");
 }
 
 auto model_choice::location() const -> std::filesystem::path {
@@ -124,6 +129,20 @@ void model_choice::prepare_blas() const {
   if (!blas.warning.empty() && !quiet) {
     std::cerr << "eckart: " << blas.warning << '\n';
   }
+}
+
+auto files_of_model(std::filesystem::path const& directory) -> std::vector<std::filesystem::path> {
+  std::vector<std::filesystem::path> files;
+  for (auto const& entry : std::filesystem::directory_iterator(directory)) {
+    auto const& path = entry.path();
+    if (entry.is_regular_file() &&
+        (path.extension() == ".json" || path.filename() == "merges.txt" ||
+         path.extension() == ".safetensors")) {
+      files.push_back(path);
+    }
+  }
+  std::ranges::sort(files);
+  return files;
 }
 
 auto compress(eckart::bart<float>& model, model_choice const& choice, rank_choice const& policy)

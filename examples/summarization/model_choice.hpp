@@ -27,6 +27,8 @@ struct model_choice {
 
   /// Adds --model, --rank, --rank-ratio, --energy, --targets, --form, --threads, --quiet.
   void add_to(CLI::App& command);
+  /// Adds --model, --threads and --quiet alone.
+  void add_model_to(CLI::App& command);
 
   /// The directory to load: the given one, or the embedded model beside the program or in the
   /// source tree. Throws io_error where neither is there.
@@ -44,6 +46,9 @@ struct model_choice {
   /// Sets threads and says once if the BLAS is slower than the processor.
   void prepare_blas() const;
 };
+
+/// The files that a model, its tokenizer and its generation options are read from, sorted by name.
+auto files_of_model(std::filesystem::path const& directory) -> std::vector<std::filesystem::path>;
 
 /// Compresses the model; a progress line on a terminal unless quiet.
 auto compress(eckart::bart<float>& model, model_choice const& choice, rank_choice const& policy)

@@ -5,6 +5,7 @@
 #include "text_side.hpp"
 
 #include <eckart/io/file.hpp>
+#include <eckart/io/json.hpp>
 
 #include <fmt/format.h>
 

@@ -6,6 +6,7 @@
 #include "sweep_run.hpp"
 
 #include <eckart/io/file.hpp>
+#include <eckart/io/json.hpp>
 
 #include <fmt/format.h>
 
@@ -83,14 +84,7 @@ void sweep_command::add_to(CLI::App& app) {
       ->required();
   command->add_flag("--restart", restart, "remove what DIR/state holds and begin anew");
   command->add_flag("--json", json, "write the result as JSON instead of a table");
-  command
-      ->add_option("--model", model.directory,
-                   "directory with config.json, safetensors and tokenizer (default: the embedded "
-                   "dialogue-summarizer-24m)")
-      ->check(CLI::ExistingDirectory);
-  command->add_option("--threads", model.threads, "threads (default: all processors)")
-      ->check(CLI::PositiveNumber);
-  command->add_flag("-q,--quiet", model.quiet, "no progress and no notes on stderr");
+  model.add_model_to(*command);
   data.add_to(*command);
   add_measurement(*command, options);
   generation.add_to(*command);

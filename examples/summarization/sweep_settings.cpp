@@ -1,6 +1,7 @@
 #include "sweep_settings.hpp"
 
 #include "fingerprint.hpp"
+#include "model_choice.hpp"
 
 #include <eckart/backend/blas_info.hpp>
 #include <eckart/version.hpp>
@@ -11,30 +12,11 @@
 
 namespace program {
 
-namespace {
-
-/// The files that models, tokenizers and generation options are read from, sorted by name.
-auto model_files(std::filesystem::path const& directory) -> std::vector<std::filesystem::path> {
-  std::vector<std::filesystem::path> files;
-  for (auto const& entry : std::filesystem::directory_iterator(directory)) {
-    auto const& path = entry.path();
-    if (entry.is_regular_file() &&
-        (path.extension() == ".json" || path.filename() == "merges.txt" ||
-         path.extension() == ".safetensors")) {
-      files.push_back(path);
-    }
-  }
-  std::ranges::sort(files);
-  return files;
-}
-
-}  // namespace
-
 auto settings_of(sweep_subject const& subject, sweep_options const& options)
     -> nlohmann::ordered_json {
   nlohmann::ordered_json settings;
   settings["data"] = subject.data.fingerprint;
-  for (auto const& file : model_files(subject.directory)) {
+  for (auto const& file : files_of_model(subject.directory)) {
     settings[file.filename().string()] = fingerprint_of_file(file);
   }
   // Options that the command line cannot change are in the model's files.

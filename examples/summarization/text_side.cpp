@@ -1,5 +1,7 @@
 #include "text_side.hpp"
 
+#include <eckart/io/json.hpp>
+
 #include <fmt/format.h>
 
 #include <iostream>

@@ -4,6 +4,7 @@
 
 #include <eckart/backend/blas_info.hpp>
 #include <eckart/eval/rouge.hpp>
+#include <eckart/io/json.hpp>
 
 #include <doctest/doctest.h>
 

@@ -18,9 +18,9 @@ using namespace textbook;
 // x asks, memory answers. Each head works on its own block of columns; W_o mixes the heads.
 auto attend(multi_head_attention<double> const& a, states const& x, states const& memory,
             attention_mask mask) -> states {
-  auto const q = show("Q = x W_q^T + b", apply_linear(a.q_proj, x));
-  auto const k = show("K = memory W_k^T + b", apply_linear(a.k_proj, memory));
-  auto const v = show("V = memory W_v^T + b", apply_linear(a.v_proj, memory));
+  auto const q = show("Q = x W_q^T + b", apply_linear(*a.q_proj, x));
+  auto const k = show("K = memory W_k^T + b", apply_linear(*a.k_proj, memory));
+  auto const v = show("V = memory W_v^T + b", apply_linear(*a.v_proj, memory));
   auto context = make_matrix<double>(as_view(q).shape());
   auto const d = a.width() / a.heads;
   workspace<double> scratch;

@@ -2,6 +2,7 @@
 
 #include "support/random.hpp"
 
+#include <eckart/io/json.hpp>
 #include <eckart/io/safetensors.hpp>
 
 #include <array>

@@ -137,6 +137,16 @@ auto potrf(int n, T* a, int lda) -> int {
   }
 }
 
+/// B <- A^-1 B for B (n, columns) from the upper triangle R of potrf.
+template <real T>
+auto potrs(int n, int columns, T const* r, int ldr, T* b, int ldb) -> int {
+  if constexpr (std::same_as<T, float>) {
+    return LAPACKE_spotrs_work(LAPACK_COL_MAJOR, 'U', n, columns, r, ldr, b, ldb);
+  } else {
+    return LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', n, columns, r, ldr, b, ldb);
+  }
+}
+
 /// A = V diag(w) V^T from the lower triangle of A, which becomes V; w rises.
 template <real T>
 auto syevd(int n, T* a, int lda, T* w, T* work, int work_size, integer* integers, int integer_size)

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "eckart/core/error.hpp"
-
-#include <nlohmann/json.hpp>
+#include "eckart/io/json_fwd.hpp"
+#include "eckart/io/json_string.hpp"
 
 #include <cmath>
 #include <concepts>
@@ -21,21 +21,6 @@ namespace eckart {
 inline namespace v0 {
 namespace detail {
 
-// Cut to a length that fits in a message: the text may be a whole hostile file.
-inline auto shortened(std::string text, std::size_t limit = 200) -> std::string {
-  if (text.size() > limit) {
-    text.resize(limit);
-    text += "...";
-  }
-  return text;
-}
-
-// In quotes, control characters escaped, invalid UTF-8 replaced: fit for a terminal.
-inline auto json_quoted(std::string_view text) -> std::string {
-  auto const cut = shortened(std::string(text));
-  return nlohmann::json(cut).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 template <class T>
 struct is_json_optional : std::false_type {};
 template <class U>
@@ -46,7 +31,8 @@ template <class U>
 struct is_json_vector<std::vector<U>> : std::true_type {};
 
 // "string \"768\"", "floating-point number 1.5"
-inline auto describe_json(nlohmann::json const& value) -> std::string {
+template <class Json>
+auto describe_json(Json const& value) -> std::string {
   if (value.is_null()) {
     return "null";
   }
@@ -56,7 +42,7 @@ inline auto describe_json(nlohmann::json const& value) -> std::string {
   if (value.is_structured()) {
     return message(kind, " of ", value.size());
   }
-  auto const text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  auto const text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   return message(kind, " ", shortened(text, 60));
 }
 
@@ -65,32 +51,34 @@ struct json_place {
   std::string_view name;
   std::string key;
 
-  [[noreturn]] void mismatch(std::string_view expected, nlohmann::json const& value) const {
+  template <class Json>
+  [[noreturn]] void mismatch(std::string_view expected, Json const& value) const {
     throw format_error(message(name, ": key ", json_quoted(key), ": expected ", expected, ", got ",
                                describe_json(value)),
                        0);
   }
 };
 
-template <std::integral T>
-auto json_integer(nlohmann::json const& value, json_place const& place) -> T {
+template <std::integral T, class Json>
+auto json_integer(Json const& value, json_place const& place) -> T {
   if (!value.is_number_integer()) {
     place.mismatch("integer", value);
   }
-  auto const fits = value.is_number_unsigned() ? std::in_range<T>(value.get<std::uint64_t>())
-                                               : std::in_range<T>(value.get<std::int64_t>());
+  auto const fits = value.is_number_unsigned()
+                        ? std::in_range<T>(value.template get<std::uint64_t>())
+                        : std::in_range<T>(value.template get<std::int64_t>());
   if (!fits) {
     using limits = std::numeric_limits<T>;
     place.mismatch(message("integer from ", +limits::min(), " to ", +limits::max()), value);
   }
-  return value.get<T>();
+  return value.template get<T>();
 }
 
 // T is bool, an integer, a floating-point type, std::string, std::vector or std::optional of
-// these, or nlohmann::json.
-template <class T>
-auto json_as(nlohmann::json const& value, json_place const& place) -> T {
-  if constexpr (std::same_as<T, nlohmann::json>) {
+// these, or Json.
+template <class T, class Json>
+auto json_as(Json const& value, json_place const& place) -> T {
+  if constexpr (std::same_as<T, Json>) {
     return value;
   } else if constexpr (is_json_optional<T>::value) {
     return value.is_null() ? T{} : T{json_as<typename T::value_type>(value, place)};
@@ -106,14 +94,15 @@ auto json_as(nlohmann::json const& value, json_place const& place) -> T {
     }
     return result;
   } else if constexpr (std::same_as<T, bool>) {
-    return value.is_boolean() ? value.get<bool>() : (place.mismatch("boolean", value), false);
+    return value.is_boolean() ? value.template get<bool>()
+                              : (place.mismatch("boolean", value), false);
   } else if constexpr (std::integral<T>) {
     return json_integer<T>(value, place);
   } else if constexpr (std::floating_point<T>) {
     if (!value.is_number()) {
       place.mismatch("number", value);
     }
-    auto const number = value.get<double>();
+    auto const number = value.template get<double>();
     if (std::abs(number) > static_cast<double>(std::numeric_limits<T>::max())) {
       place.mismatch(message("number within ", std::numeric_limits<T>::max()), value);
     }
@@ -123,13 +112,13 @@ auto json_as(nlohmann::json const& value, json_place const& place) -> T {
     if (!value.is_string()) {
       place.mismatch("string", value);
     }
-    return value.get<std::string>();
+    return value.template get<std::string>();
   }
 }
 
 // Null if the object has no such key. Throws format_error if `object` is not an object.
-inline auto find_json(nlohmann::json const& object, std::string_view key, std::string_view name)
-    -> nlohmann::json const* {
+template <class Json>
+auto find_json(Json const& object, std::string_view key, std::string_view name) -> Json const* {
   if (!object.is_object()) {
     throw format_error(message(name, ": key ", json_quoted(key), ": looked for in an object, got ",
                                describe_json(object)),
@@ -146,8 +135,8 @@ inline auto find_json(nlohmann::json const& object, std::string_view key, std::s
 /// not integers; an integer is a number for float and double. Throws format_error (offset 0) with
 /// `name` (of the file), key, expected and found type if it is missing, of another type or out of
 /// range.
-template <class T>
-auto json_value(nlohmann::json const& object, std::string_view key, std::string_view name) -> T {
+template <class T, class Json = nlohmann::json>
+auto json_value(Json const& object, std::string_view key, std::string_view name) -> T {
   auto const* const found = detail::find_json(object, key, name);
   if (found == nullptr) {
     throw format_error(message(name, ": key ", detail::json_quoted(key), " is missing"), 0);
@@ -156,9 +145,9 @@ auto json_value(nlohmann::json const& object, std::string_view key, std::string_
 }
 
 /// As json_value, but a member that is missing or null gives `otherwise`.
-template <class T>
-auto json_value_or(nlohmann::json const& object, std::string_view key,
-                   std::type_identity_t<T> otherwise, std::string_view name) -> T {
+template <class T, class Json = nlohmann::json>
+auto json_value_or(Json const& object, std::string_view key, std::type_identity_t<T> otherwise,
+                   std::string_view name) -> T {
   auto const* const found = detail::find_json(object, key, name);
   if (found == nullptr || found->is_null()) {
     return otherwise;

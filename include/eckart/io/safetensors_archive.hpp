@@ -4,11 +4,12 @@
 #include "eckart/core/error.hpp"
 #include "eckart/core/xtensor.hpp"
 #include "eckart/io/file.hpp"
-#include "eckart/io/json.hpp"
+#include "eckart/io/json_fwd.hpp"
+#include "eckart/io/json_parser.hpp"
+#include "eckart/io/json_string.hpp"
+#include "eckart/io/json_value.hpp"
 #include "eckart/io/safetensors_format.hpp"
 #include "eckart/io/safetensors_reader.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <cerrno>
 #include <cstddef>
@@ -64,6 +65,7 @@ class safetensors_archive {
   /// model.safetensors.index.json. All files are checked whole. Tensors of a shard that the index
   /// does not name are not seen, as in other loaders. Throws io_error; format_error for a faulty
   /// file or index and for a model that exists only as a pickle (.bin, .pt, .pth, .ckpt, .pkl).
+  template <class Json = nlohmann::json>
   explicit safetensors_archive(std::filesystem::path const& path) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(path, ignored)) {
@@ -71,11 +73,11 @@ class safetensors_archive {
           (detail::is_pickle_name(path) || path.extension() == ".bin")) {
         detail::refuse_pickle(path, path.has_parent_path() ? path.parent_path() : ".");
       }
-      open_single(path);
+      open_single<Json>(path);
     } else if (std::filesystem::exists(path / single_name, ignored)) {
-      open_single(path / single_name);
+      open_single<Json>(path / single_name);
     } else if (std::filesystem::exists(path / index_name, ignored)) {
-      open_sharded(path);
+      open_sharded<Json>(path);
     } else {
       refuse_directory(path);
     }
@@ -137,18 +139,20 @@ class safetensors_archive {
   static constexpr char const* single_name = "model.safetensors";
   static constexpr char const* index_name = "model.safetensors.index.json";
 
+  template <class Json>
   void open_single(std::filesystem::path const& file) {
     path_ = file;
-    open_shard(file);
+    open_shard<Json>(file);
     for (auto& name : shards_.front().names()) {
       owners_.emplace_hint(owners_.end(), std::move(name), std::size_t{0});
     }
   }
 
+  template <class Json>
   void open_sharded(std::filesystem::path const& directory) {
     path_ = directory / index_name;
     auto const text = read_text(path_);
-    auto const json = detail::json_builder(text, path_.string(), 8, 0).build();
+    auto const json = detail::json_builder<Json>(text, path_.string(), 8, 0).build();
     auto const map = json.value.find("weight_map");
     if (!json.value.is_object() || map == json.value.end() || !map->is_object()) {
       throw format_error(message(path_.string(), ": byte 0: has no object weight_map"), 0);
@@ -164,13 +168,13 @@ class safetensors_archive {
       if (!file.is_string()) {
         fault("expected string, got ", detail::describe_json(file));
       }
-      auto const& file_name = file.get_ref<std::string const&>();
+      auto const& file_name = file.template get_ref<std::string const&>();
       if (!detail::is_plain_file_name(file_name)) {
         fault("shard ", detail::json_quoted(file_name), " is not a plain file name");
       }
       auto const [number, is_new] = numbers.emplace(file_name, shards_.size());
       if (is_new) {
-        open_shard(directory / file_name);
+        open_shard<Json>(directory / file_name);
       }
       if (!shards_[number->second].contains(name)) {
         fault("is not in shard ", detail::json_quoted(file_name));
@@ -179,8 +183,10 @@ class safetensors_archive {
     }
   }
 
+  template <class Json>
   void open_shard(std::filesystem::path const& file) {
-    auto const& texts = shards_.emplace_back(file).metadata();
+    shards_.push_back(safetensors_reader::open<Json>(file));
+    auto const& texts = shards_.back().metadata();
     metadata_.insert(texts.begin(), texts.end());
   }
 

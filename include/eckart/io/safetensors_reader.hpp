@@ -6,7 +6,10 @@
 #include "eckart/core/xtensor.hpp"
 #include "eckart/io/dtype.hpp"
 #include "eckart/io/file.hpp"
+#include "eckart/io/json_fwd.hpp"
+#include "eckart/io/json_string.hpp"
 #include "eckart/io/safetensors_format.hpp"
+#include "eckart/io/safetensors_parser.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -25,8 +28,17 @@ inline namespace v0 {
 class safetensors_reader {
  public:
   /// Opens and checks a file. Throws io_error, and format_error as parse_safetensors.
+  template <class Json = nlohmann::json>
   explicit safetensors_reader(std::filesystem::path path)
-      : file_(std::move(path)), header_(parse_safetensors(file_.bytes(), file_.path().string())) {}
+      : safetensors_reader(open<Json>(std::move(path))) {}
+
+  /// The same for a caller that is itself a template over Json (io/json_fwd.hpp).
+  template <class Json>
+  static auto open(std::filesystem::path path) -> safetensors_reader {
+    mapped_file file(std::move(path));
+    auto header = parse_safetensors<Json>(file.bytes(), file.path().string());
+    return {std::move(file), std::move(header)};
+  }
 
   /// The names of all tensors, sorted.
   auto names() const -> std::vector<std::string> {
@@ -103,6 +115,9 @@ class safetensors_reader {
   }
 
  private:
+  safetensors_reader(mapped_file file, safetensors_header header)
+      : file_(std::move(file)), header_(std::move(header)) {}
+
   [[noreturn]] void refuse(std::string_view name, tensor_info const& tensor,
                            std::string_view wanted) const {
     throw format_error(

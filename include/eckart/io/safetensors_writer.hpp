@@ -5,10 +5,9 @@
 #include "eckart/core/view.hpp"
 #include "eckart/io/dtype.hpp"
 #include "eckart/io/file.hpp"
-#include "eckart/io/json_value.hpp"
+#include "eckart/io/json_string.hpp"
 #include "eckart/io/safetensors_format.hpp"
-
-#include <nlohmann/json.hpp>
+#include "eckart/io/utf8.hpp"
 
 #include <algorithm>
 #include <array>
@@ -142,9 +141,7 @@ class safetensors_writer {
   }
 
   static void check_text(std::string const& text) {
-    try {
-      static_cast<void>(nlohmann::json(text).dump());
-    } catch (nlohmann::json::exception const&) {
+    if (find_invalid_utf8(text)) {
       throw format_error(
           message("safetensors_writer: ", detail::json_quoted(text), " is not valid UTF-8"), 0);
     }
@@ -189,27 +186,53 @@ class safetensors_writer {
     return order;
   }
 
-  // Padded with spaces, so that the data begins at a multiple of 8.
+  // Padded with spaces, so that the data begins at a multiple of 8. Not through message(): a global
+  // locale would put separators into the numbers.
   auto header_text(std::vector<named_entry const*> const& order) const -> std::string {
-    auto header = nlohmann::ordered_json::object();
+    std::string text = "{";
     if (!metadata_.empty()) {
-      header["__metadata__"] = metadata_;
+      append_key(text, "__metadata__");
+      text += '{';
+      for (auto const& [key, value] : metadata_) {
+        append_key(text, key);
+        text += json_string(value);
+      }
+      text += '}';
     }
-    // Not header[name]: an ordered_json is a list, and looking up each name would be quadratic.
-    auto& members = header.get_ref<nlohmann::ordered_json::object_t&>();
     std::uint64_t begin = 0;
     for (auto const* const named : order) {
       auto const& [stored, shape, bytes, source] = named->second;
-      nlohmann::ordered_json description;
-      description["dtype"] = dtype_name(stored);
-      description["shape"] = shape;
-      description["data_offsets"] = std::array{begin, begin + bytes};
-      members.push_back({named->first, std::move(description)});
+      append_key(text, named->first);
+      text += "{\"dtype\":";
+      text += json_string(dtype_name(stored));
+      text += ",\"shape\":";
+      append_list(text, shape);
+      text += ",\"data_offsets\":";
+      append_list(text, std::array{begin, begin + bytes});
+      text += '}';
       begin += bytes;
     }
-    auto text = header.dump();
+    text += '}';
     text.resize((text.size() + 7) / 8 * 8, ' ');
     return text;
+  }
+
+  // A member of an object; its value follows.
+  static void append_key(std::string& text, std::string_view key) {
+    text += text.back() == '{' ? "" : ",";
+    text += json_string(key);
+    text += ':';
+  }
+
+  template <class List>
+  static void append_list(std::string& text, List const& numbers) {
+    char separator = '[';
+    for (auto const number : numbers) {
+      text += separator;
+      text += std::to_string(number);
+      separator = ',';
+    }
+    text += numbers.empty() ? "[]" : "]";
   }
 
   static void write_values(std::ostream& out, named_entry const&,

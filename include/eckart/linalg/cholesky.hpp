@@ -50,5 +50,18 @@ auto cholesky(A const& a) -> matrix<value_t<A>> {
   return l;
 }
 
+/// b <- b a^-1 for b (m, n) and the lower triangular L (n, n) of a = L L^T: each row of b becomes
+/// the solution x of a x = row. 2 m n² FLOPs, in place. Throws shape_error.
+template <real T>
+void cholesky_solve_work(std::type_identity_t<matrix_view<T const>> l, matrix_view<T> b) {
+  if (l.rows != l.cols || b.cols != l.rows) {
+    throw shape_error(message("cholesky_solve: a ", l.shape(), " factor for rows of ", b.cols));
+  }
+  detail::ready_blas();
+  // Row-major, L is an upper triangle and the rows of b are the columns that LAPACK solves for.
+  lapack::potrs(to_blas_int(l.rows), to_blas_int(b.rows), l.data, to_blas_int(l.ld), b.data,
+                to_blas_int(b.ld));
+}
+
 }  // namespace v0
 }  // namespace eckart

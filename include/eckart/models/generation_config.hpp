@@ -2,10 +2,9 @@
 
 #include "eckart/core/concepts.hpp"
 #include "eckart/core/error.hpp"
-#include "eckart/io/json.hpp"
+#include "eckart/io/json_fwd.hpp"
+#include "eckart/io/json_value.hpp"
 #include "eckart/models/generation_options.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -20,17 +19,19 @@ inline namespace v0 {
 namespace detail {
 
 /// A list of ids, or a lone id as a list of one; missing or null is the empty list.
-inline auto read_id_or_ids(nlohmann::json const& config, std::string_view key,
-                           std::string_view name) -> std::vector<std::int32_t> {
+template <class Json>
+auto read_id_or_ids(Json const& config, std::string_view key, std::string_view name)
+    -> std::vector<std::int32_t> {
   using ids = std::vector<std::int32_t>;
-  auto const value = json_value_or<nlohmann::json>(config, key, nullptr, name);
+  auto const value = json_value_or<Json>(config, key, nullptr, name);
   return value.is_array() || value.is_null() ? json_value_or<ids>(config, key, {}, name)
                                              : ids{json_value<std::int32_t>(config, key, name)};
 }
 
-inline auto read_early_stopping(nlohmann::json const& config, std::string_view name) -> stop_early {
+template <class Json>
+auto read_early_stopping(Json const& config, std::string_view name) -> stop_early {
   std::string_view const key = "early_stopping";
-  auto const value = json_value_or<nlohmann::json>(config, key, false, name);
+  auto const value = json_value_or<Json>(config, key, false, name);
   if (!value.is_string()) {
     return json_value_or<bool>(config, key, false, name) ? stop_early::yes : stop_early::no;
   }
@@ -41,9 +42,9 @@ inline auto read_early_stopping(nlohmann::json const& config, std::string_view n
 }
 
 /// JSON cannot have sequences as keys, so GenerationConfig writes [[[ids...], bias], ...].
-inline auto read_sequence_bias(nlohmann::json const& config, std::string_view name)
-    -> std::vector<token_bias> {
-  using list = std::vector<nlohmann::json>;
+template <class Json>
+auto read_sequence_bias(Json const& config, std::string_view name) -> std::vector<token_bias> {
+  using list = std::vector<Json>;
   std::vector<token_bias> biases;
   for (auto const& entry : json_value_or<list>(config, "sequence_bias", {}, name)) {
     if (!entry.is_array() || entry.size() != 2) {
@@ -52,17 +53,18 @@ inline auto read_sequence_bias(nlohmann::json const& config, std::string_view na
                          0);
     }
     // Named apart, so that the getters can check and report the two halves.
-    auto const pair = nlohmann::json{{"sequence_bias", entry[0]}, {"sequence_bias bias", entry[1]}};
+    auto const pair = Json{{"sequence_bias", entry[0]}, {"sequence_bias bias", entry[1]}};
     biases.push_back({json_value<std::vector<std::int32_t>>(pair, "sequence_bias", name),
                       json_value<float>(pair, "sequence_bias bias", name)});
   }
   return biases;
 }
 
-inline auto read_exponential_decay(nlohmann::json const& config, std::string_view name)
+template <class Json>
+auto read_exponential_decay(Json const& config, std::string_view name)
     -> std::optional<exponential_decay> {
   std::string_view const key = "exponential_decay_length_penalty";
-  auto const pair = json_value_or<std::vector<nlohmann::json>>(config, key, {}, name);
+  auto const pair = json_value_or<std::vector<Json>>(config, key, {}, name);
   if (pair.empty()) {
     return std::nullopt;
   }
@@ -74,13 +76,14 @@ inline auto read_exponential_decay(nlohmann::json const& config, std::string_vie
   // Named apart, so that the getters can check and report the two halves.
   auto const start = std::string(key) + " start";
   auto const factor = std::string(key) + " factor";
-  auto const named = nlohmann::json{{start, pair[0]}, {factor, pair[1]}};
+  auto const named = Json{{start, pair[0]}, {factor, pair[1]}};
   return exponential_decay{json_value<index_t>(named, start, name),
                            json_value<double>(named, factor, name)};
 }
 
 /// Options that would change the result and that no search here follows are never ignored.
-inline void refuse_unsupported(nlohmann::json const& config, std::string_view name) {
+template <class Json>
+void refuse_unsupported(Json const& config, std::string_view name) {
   auto const refuse_if = [&](bool asked_for, std::string_view key) {
     if (asked_for) {
       throw error(message(name, ": generation option \"", key, "\" is not supported"));
@@ -97,12 +100,12 @@ inline void refuse_unsupported(nlohmann::json const& config, std::string_view na
   for (auto const* key :
        {"constraints", "force_words_ids", "stop_strings", "max_time", "watermarking_config",
         "dola_layers", "prompt_lookup_num_tokens", "assistant_early_exit"}) {
-    refuse_if(!json_value_or<nlohmann::json>(config, key, nullptr, name).is_null(), key);
+    refuse_if(!json_value_or<Json>(config, key, nullptr, name).is_null(), key);
   }
 }
 
-inline void read_special_tokens(nlohmann::json const& config, std::string_view name,
-                                generation_options& options) {
+template <class Json>
+void read_special_tokens(Json const& config, std::string_view name, generation_options& options) {
   auto const id = [&](std::string_view key) {
     return json_value_or<std::optional<std::int32_t>>(config, key, std::nullopt, name);
   };
@@ -130,8 +133,8 @@ inline void read_special_tokens(nlohmann::json const& config, std::string_view n
 /// keys are ignored; what a model class adds by default (BART: forced EOS) is not known here.
 /// Throws format_error naming file and key for a wrong type, error for an option that the
 /// searches do not support (sampling, guidance, beam groups, constraints, ...).
-inline auto read_generation_options(nlohmann::json const& config, std::string_view name)
-    -> generation_options {
+template <class Json = nlohmann::json>
+auto read_generation_options(Json const& config, std::string_view name) -> generation_options {
   detail::refuse_unsupported(config, name);
   generation_options options;
   auto const read = [&]<class T>(std::string_view key, T& value) {

@@ -3,9 +3,9 @@
 #include "eckart/factor/low_rank.hpp"
 #include "eckart/factor/pivoted.hpp"
 #include "eckart/io/safetensors.hpp"
+#include "eckart/models/low_rank_parts.hpp"
 
 #include <algorithm>
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -47,31 +47,6 @@ concept tensor_source = requires(F const& file, std::string_view name) {
 };
 
 namespace detail {
-
-/// What stands behind NAME in the names of a form's tensors.
-inline auto low_rank_parts(form f) -> std::vector<std::string_view> {
-  switch (f) {
-    case form::full_core:
-      return {".u", ".core", ".vt"};
-    case form::diagonal_core:
-      return {".u", ".s", ".vt"};
-    case form::two_factor:
-      return {".left", ".right"};
-    case form::pivoted:
-      return {".kept", ".combinations", ".rows"};
-    case form::dense:
-      break;
-  }
-  return {};
-}
-
-/// Of all forms.
-inline constexpr std::array<std::string_view, 9> all_low_rank_parts{
-    ".u", ".s", ".core", ".vt", ".left", ".right", ".kept", ".combinations", ".rows"};
-
-inline auto part_name(std::string_view name, std::string_view part) -> std::string {
-  return std::string(name).append(part);
-}
 
 /// Throws format_error "PATH: byte B: tensor "NAME": F32 of shape [2, 3], ..." .
 template <tensor_source F, class... Parts>

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "eckart/models/generate.hpp"
+#include "eckart/models/bart/bart.hpp"
+#include "eckart/models/padded_batch.hpp"
 
 #include <algorithm>
 #include <cmath>

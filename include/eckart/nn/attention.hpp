@@ -59,35 +59,91 @@ void scaled_dot_product_attention(std::type_identity_t<matrix_view<T const>> q,
                out);
 }
 
+/// Where an attention takes queries, keys and values from: a layer each, or one layer for all,
+/// whose outputs stand side by side and which may be factors with one basis. An attention on
+/// another sequence may also leave keys and values to its owner, who fills the cache.
+template <real T>
+struct attention_inputs {
+  std::optional<linear<T>> q_proj;    ///< (width, inputs); none if joint
+  std::optional<linear<T>> k_proj;    ///< (width, inputs); none if joint or the owner's
+  std::optional<linear<T>> v_proj;    ///< (width, inputs); none if joint or the owner's
+  std::optional<linear<T>> qkv_proj;  ///< (3 width, inputs): the three, one below the other
+};
+
 /// Concat(head_1, ..., head_h) W_o with head_i = Attention(x W_q, memory W_k, memory W_v) on the
 /// i-th block of columns (Vaswani et al. 2017, section 3.2.2). The scale is 1 / sqrt(head width).
 template <real T>
-class multi_head_attention {
+class multi_head_attention : public attention_inputs<T> {
  public:
-  multi_head_attention(index_t head_count, linear<T> q, linear<T> k, linear<T> v, linear<T> out)
-      : heads(head_count),
-        q_proj(std::move(q)),
-        k_proj(std::move(k)),
-        v_proj(std::move(v)),
-        out_proj(std::move(out)) {
-    auto const width = q_proj.shape().rows;
-    if (heads < 1 || width % heads != 0 || k_proj.shape().rows != width ||
-        v_proj.shape().rows != width || out_proj.shape().cols != width) {
-      throw shape_error(message("attention: ", heads, " heads, q ", q_proj.shape(), ", k ",
-                                k_proj.shape(), ", v ", v_proj.shape(), ", out ",
-                                out_proj.shape()));
+  using attention_inputs<T>::q_proj;
+  using attention_inputs<T>::k_proj;
+  using attention_inputs<T>::v_proj;
+  using attention_inputs<T>::qkv_proj;
+
+  /// Throws shape_error.
+  multi_head_attention(index_t head_count, attention_inputs<T> inputs, linear<T> out)
+      : attention_inputs<T>(std::move(inputs)), heads(head_count), out_proj(std::move(out)) {
+    if (heads < 1 || width() % heads != 0) {
+      throw shape_error(message("attention: ", heads, " heads, out ", out_proj.shape()));
     }
+    if (q_proj.has_value() == qkv_proj.has_value() || k_proj.has_value() != v_proj.has_value() ||
+        (qkv_proj && k_proj)) {
+      throw shape_error("attention: queries, keys and values need a layer each or one for all");
+    }
+    check_outputs("q", q_proj, width());
+    check_outputs("k", k_proj, width());
+    check_outputs("v", v_proj, width());
+    check_outputs("q | k | v", qkv_proj, 3 * width());
+    scale = T{1} / std::sqrt(static_cast<T>(head_width()));
   }
 
-  auto width() const -> index_t { return q_proj.shape().rows; }
+  multi_head_attention(index_t head_count, linear<T> q, linear<T> k, linear<T> v, linear<T> out)
+      : multi_head_attention(
+            head_count, attention_inputs<T>{std::move(q), std::move(k), std::move(v), std::nullopt},
+            std::move(out)) {}
+
+  auto width() const -> index_t { return out_proj.shape().cols; }
+  auto head_width() const -> index_t { return width() / heads; }
 
   /// Elements of workspace that a call with x (rows, inputs) takes at most, if a sentence has no
   /// more queries and keys than these.
   auto worksize(index_t rows, index_t queries, index_t keys) const -> std::size_t {
-    auto const inner = std::max({q_proj.worksize(rows), k_proj.worksize(rows),
-                                 v_proj.worksize(rows), out_proj.worksize(rows),
-                                 scaled_dot_product_attention_worksize<T>(queries, keys)});
-    return 4 * workspace<T>::footprint(rows, width()) + inner;  // q, k, v and their context
+    auto inner =
+        std::max(out_proj.worksize(rows), scaled_dot_product_attention_worksize<T>(queries, keys));
+    for (auto const* layer : {&q_proj, &k_proj, &v_proj, &qkv_proj}) {
+      inner = std::max(inner, *layer ? (*layer)->worksize(rows) : 0);
+    }
+    return workspace<T>::footprint(rows, 3 * width()) + workspace<T>::footprint(rows, width()) +
+           inner;  // q | k | v and their context
+  }
+
+  /// qkv (rows, 3 width) = queries | keys | values of x (rows, inputs).
+  template <blas_backend<T> B = openblas>
+  void project(std::type_identity_t<matrix_view<T const>> x, matrix_view<T> qkv,
+               workspace<T>& scratch, B const& backend = {}) const {
+    if (qkv_proj) {
+      (*qkv_proj)(x, qkv, scratch, backend);
+      return;
+    }
+    check_own_memory();
+    (*q_proj)(x, qkv.col_range(0, width()), scratch, backend);
+    (*k_proj)(x, qkv.col_range(width(), width()), scratch, backend);
+    (*v_proj)(x, qkv.col_range(2 * width(), width()), scratch, backend);
+  }
+
+  /// All heads of one sentence, each on its own block of columns: q (queries, width), k and v
+  /// (keys, width), context (queries, width).
+  template <blas_backend<T> B = openblas>
+  void attend(std::type_identity_t<matrix_view<T const>> q,
+              std::type_identity_t<matrix_view<T const>> k,
+              std::type_identity_t<matrix_view<T const>> v, attention_mask mask,
+              matrix_view<T> context, workspace<T>& scratch, B const& backend = {}) const {
+    auto const d = head_width();
+    for (index_t h = 0; h < heads; ++h) {
+      auto const from = h * d;
+      scaled_dot_product_attention(q.col_range(from, d), k.col_range(from, d), v.col_range(from, d),
+                                   scale, mask, context.col_range(from, d), scratch, backend);
+    }
   }
 
   /// Self-attention without a cache: x and y (batch * tokens, width), sentence after sentence.
@@ -99,16 +155,12 @@ class multi_head_attention {
     check_batch(x.rows, batch, key_lengths);
     auto const tokens = x.rows / batch;
     auto const frame = scratch.frame();
-    auto const q = scratch.take_matrix(x.rows, width());
-    auto const k = scratch.take_matrix(x.rows, width());
-    auto const v = scratch.take_matrix(x.rows, width());
-    q_proj(x, q, scratch, backend);
-    k_proj(x, k, scratch, backend);
-    v_proj(x, v, scratch, backend);
+    auto const qkv = scratch.take_matrix(x.rows, 3 * width());
+    project(x, qkv, scratch, backend);
     auto const context = scratch.take_matrix(x.rows, width());
     for (index_t b = 0; b < batch; ++b) {
-      attend(q.row_range(b * tokens, tokens), k.row_range(b * tokens, tokens),
-             v.row_range(b * tokens, tokens), {causal, length_of(key_lengths, b)},
+      auto const one = qkv.row_range(b * tokens, tokens);
+      attend(queries(one), keys(one), values(one), {causal, length_of(key_lengths, b)},
              context.row_range(b * tokens, tokens), scratch, backend);
     }
     out_proj(context, y, scratch, backend);
@@ -123,13 +175,10 @@ class multi_head_attention {
       throw shape_error(message("attention: input ", x.shape(), ", output ", y.shape()));
     }
     auto const frame = scratch.frame();
-    auto const q = scratch.take_matrix(x.rows, width());
-    auto const k = scratch.take_matrix(x.rows, width());
-    auto const v = scratch.take_matrix(x.rows, width());
-    q_proj(x, q, scratch, backend);
-    k_proj(x, k, scratch, backend);
-    v_proj(x, v, scratch, backend);
-    cache.append(k, v);
+    auto const qkv = scratch.take_matrix(x.rows, 3 * width());
+    project(x, qkv, scratch, backend);
+    cache.append(keys(qkv), values(qkv));
+    auto const q = queries(qkv);
     auto const steps = x.rows / cache.rows();
     auto const context = scratch.take_matrix(x.rows, width());
     for (index_t r = 0; r < cache.rows(); ++r) {
@@ -144,11 +193,12 @@ class multi_head_attention {
   void remember(std::type_identity_t<matrix_view<T const>> memory, index_t batch,
                 kv_cache<T>& cache, workspace<T>& scratch, B const& backend = {}) const {
     check_batch(memory.rows, batch, {});
+    check_own_memory();
     auto const frame = scratch.frame();
     auto const k = scratch.take_matrix(memory.rows, width());
     auto const v = scratch.take_matrix(memory.rows, width());
-    k_proj(memory, k, scratch, backend);
-    v_proj(memory, v, scratch, backend);
+    (*k_proj)(memory, k, scratch, backend);
+    (*v_proj)(memory, v, scratch, backend);
     cache.reset(batch, memory.rows / batch);
     cache.append(k, v);
   }
@@ -162,10 +212,13 @@ class multi_head_attention {
     auto const rows = static_cast<index_t>(source_of.size());
     check_batch(x.rows, rows, {});
     check_sources(memory.rows(), source_of, key_lengths);
+    if (!q_proj) {
+      throw shape_error("attention: a joint projection of queries, keys and values has no memory");
+    }
     auto const steps = x.rows / rows;
     auto const frame = scratch.frame();
     auto const q = scratch.take_matrix(x.rows, width());
-    q_proj(x, q, scratch, backend);
+    (*q_proj)(x, q, scratch, backend);
     auto const context = scratch.take_matrix(x.rows, width());
     for (index_t first = 0; first < rows;) {
       auto const source = source_of[static_cast<std::size_t>(first)];
@@ -182,11 +235,16 @@ class multi_head_attention {
     out_proj(context, y, scratch, backend);
   }
 
+  /// The parts of the output (rows, 3 width) of `project`.
+  auto queries(matrix_view<T> qkv) const -> matrix_view<T> { return qkv.col_range(0, width()); }
+  auto keys(matrix_view<T> qkv) const -> matrix_view<T> { return qkv.col_range(width(), width()); }
+  auto values(matrix_view<T> qkv) const -> matrix_view<T> {
+    return qkv.col_range(2 * width(), width());
+  }
+
   index_t heads;
-  linear<T> q_proj;    ///< (width, inputs)
-  linear<T> k_proj;    ///< (width, inputs)
-  linear<T> v_proj;    ///< (width, inputs)
   linear<T> out_proj;  ///< (outputs, width)
+  T scale = 0;         ///< of the scores; 1 where the queries carry it
 
  private:
   static void check_batch(index_t rows, index_t batch, std::span<index_t const> key_lengths) {
@@ -216,18 +274,17 @@ class multi_head_attention {
                            : std::optional<index_t>(lengths[static_cast<std::size_t>(b)]);
   }
 
-  // All heads of one sentence: each works on its own block of columns, in place.
-  template <class B>
-  void attend(matrix_view<T const> q, matrix_view<T const> k, matrix_view<T const> v,
-              attention_mask mask, matrix_view<T> context, workspace<T>& scratch,
-              B const& backend) const {
-    auto const head_width = width() / heads;
-    auto const scale = T{1} / std::sqrt(static_cast<T>(head_width));
-    for (index_t h = 0; h < heads; ++h) {
-      auto const from = h * head_width;
-      scaled_dot_product_attention(q.col_range(from, head_width), k.col_range(from, head_width),
-                                   v.col_range(from, head_width), scale, mask,
-                                   context.col_range(from, head_width), scratch, backend);
+  void check_outputs(char const* name, std::optional<linear<T>> const& layer,
+                     index_t outputs) const {
+    if (layer && layer->shape().rows != outputs) {
+      throw shape_error(message("attention: ", heads, " heads, ", name, ' ', layer->shape(),
+                                ", out ", out_proj.shape()));
+    }
+  }
+
+  void check_own_memory() const {
+    if (!k_proj || !v_proj) {
+      throw shape_error("attention: its keys and values are left to its owner");
     }
   }
 };

@@ -49,6 +49,8 @@ class layer_norm {
   }
 
   auto width() const -> index_t { return static_cast<index_t>(weight_.size()); }
+  auto weight() const -> vector<T> const& { return weight_; }
+  auto bias() const -> vector<T> const& { return bias_; }
   auto parameters() const -> std::uint64_t { return weight_.size() + bias_.size(); }
 
   /// x <- normalized x, row by row; x is (rows, width). About 8 FLOPs an entry.

@@ -2,6 +2,7 @@
 
 #include "eckart/core/workspace.hpp"
 #include "eckart/factor/apply.hpp"
+#include "eckart/factor/convert.hpp"
 #include "eckart/factor/factorize.hpp"
 
 #include <cstdint>
@@ -166,6 +167,25 @@ auto weight_in_form(low_rank<T, diagonal_core> factors, form stored_as) ->
       break;
   }
   throw shape_error(message("linear: cannot store an SVD as ", name_of(stored_as)));
+}
+
+/// Two factors in the asked form. A diagonal or full core takes an SVD of the factors. Throws
+/// shape_error for dense.
+template <real T>
+auto weight_in_form(low_rank<T, two_factor> factors, form stored_as) -> typename linear<T>::weight {
+  switch (stored_as) {
+    case form::two_factor:
+      return factors;
+    case form::pivoted:
+      return to_pivoted(factors);
+    case form::diagonal_core:
+      return to_diagonal_core(factors);
+    case form::full_core:
+      return to_full_core(to_diagonal_core(factors));
+    case form::dense:
+      break;
+  }
+  throw shape_error(message("linear: cannot store factors as ", name_of(stored_as)));
 }
 
 }  // namespace v0

@@ -2,6 +2,7 @@
 
 #include "eckart/core/concepts.hpp"
 #include "eckart/core/error.hpp"
+#include "eckart/io/json_fwd.hpp"
 #include "eckart/text/added_tokens.hpp"
 #include "eckart/text/byte_alphabet.hpp"
 #include "eckart/text/byte_pair_encoding.hpp"
@@ -92,23 +93,26 @@ class bpe_tokenizer {
 
   /// From a model's directory: tokenizer.json if it is there, else vocab.json and merges.txt.
   /// Throws io_error, format_error.
+  template <class Json = nlohmann::json>
   static auto from_directory(std::filesystem::path const& directory) -> bpe_tokenizer {
     auto const json = directory / "tokenizer.json";
     std::error_code unreadable;
     return std::filesystem::exists(json, unreadable)
-               ? from_tokenizer_json(json)
-               : from_files(directory / "vocab.json", directory / "merges.txt");
+               ? from_tokenizer_json<Json>(json)
+               : from_files<Json>(directory / "vocab.json", directory / "merges.txt");
   }
 
   /// From a tokenizer.json. Throws io_error, format_error (see read_tokenizer_json).
+  template <class Json = nlohmann::json>
   static auto from_tokenizer_json(std::filesystem::path const& path) -> bpe_tokenizer {
-    return bpe_tokenizer(read_tokenizer_json(path));
+    return bpe_tokenizer(read_tokenizer_json<Json>(path));
   }
 
   /// From the older two files. Throws io_error, format_error (see read_vocab_merges).
+  template <class Json = nlohmann::json>
   static auto from_files(std::filesystem::path const& vocab_json,
                          std::filesystem::path const& merges_txt) -> bpe_tokenizer {
-    return bpe_tokenizer(read_vocab_merges(vocab_json, merges_txt));
+    return bpe_tokenizer(read_vocab_merges<Json>(vocab_json, merges_txt));
   }
 
   /// The ids of a text. Throws shape_error if max_length has no room for the special tokens, error

@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,8 +48,6 @@ namespace detail {
 // names the file and the entry.
 class tokenizer_reader {
  public:
-  using json = nlohmann::json;
-
   explicit tokenizer_reader(std::string source) : source_(std::move(source)) {}
 
   auto source() const -> std::string const& { return source_; }
@@ -60,9 +57,10 @@ class tokenizer_reader {
   }
 
   // The member of an object, null if it is absent.
-  auto member(json const& object, std::string const& what, std::string const& name) const
-      -> json const& {
-    static json const absent;
+  template <class Json>
+  auto member(Json const& object, std::string const& what, std::string const& name) const
+      -> Json const& {
+    static Json const absent;
     if (!object.is_object()) {
       fail(message(what, " is ", object.type_name(), ", not an object"));
     }
@@ -70,41 +68,46 @@ class tokenizer_reader {
     return found == object.end() ? absent : *found;
   }
 
-  auto array(json const& value, std::string const& what) const -> json const& {
+  template <class Json>
+  auto array(Json const& value, std::string const& what) const -> Json const& {
     if (!value.is_array()) {
       fail(message(what, " is ", value.type_name(), ", not an array"));
     }
     return value;
   }
 
-  auto text(json const& value, std::string const& what) const -> std::string const& {
+  template <class Json>
+  auto text(Json const& value, std::string const& what) const -> std::string const& {
     if (!value.is_string()) {
       fail(message(what, " is ", value.type_name(), ", not a string"));
     }
-    return value.get_ref<std::string const&>();
+    return value.template get_ref<std::string const&>();
   }
 
   // Whether an integer is a possible id is for the vocabulary to say.
-  auto integer(json const& value, std::string const& what) const -> std::int64_t {
+  template <class Json>
+  auto integer(Json const& value, std::string const& what) const -> std::int64_t {
     constexpr std::uint64_t highest = std::numeric_limits<std::int64_t>::max();
     if (!value.is_number_integer() ||
-        (value.is_number_unsigned() && value.get<std::uint64_t>() > highest)) {
+        (value.is_number_unsigned() && value.template get<std::uint64_t>() > highest)) {
       fail(message(what, " is ", quote(value.dump()), ", not an id"));
     }
-    return value.get<std::int64_t>();
+    return value.template get<std::int64_t>();
   }
 
-  auto flag(json const& object, std::string const& what, std::string const& name,
+  template <class Json>
+  auto flag(Json const& object, std::string const& what, std::string const& name,
             bool otherwise = false) const -> bool {
     auto const& value = member(object, what, name);
     if (!value.is_null() && !value.is_boolean()) {
       fail(message(what, ".", name, " is ", value.type_name(), ", not true or false"));
     }
-    return value.is_null() ? otherwise : value.get<bool>();
+    return value.is_null() ? otherwise : value.template get<bool>();
   }
 
   // The vocabulary, with room for `more` tokens to be added.
-  auto read_words(json const& object, std::string const& what, std::size_t more) const
+  template <class Json>
+  auto read_words(Json const& object, std::string const& what, std::size_t more) const
       -> vocabulary {
     if (!object.is_object() || object.empty()) {
       fail(message(what, " is ", object.empty() ? "empty or not" : "not",

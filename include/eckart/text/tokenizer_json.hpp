@@ -1,14 +1,14 @@
 #pragma once
 
 #include "eckart/core/error.hpp"
-#include "eckart/io/json.hpp"
+#include "eckart/io/json_fwd.hpp"
+#include "eckart/io/json_parser.hpp"
 #include "eckart/text/tokenizer_definition.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,9 +20,10 @@ namespace detail {
 
 /// Reads a tokenizer.json. What it holds beyond byte-level BPE is refused by name, never skipped;
 /// "truncation" and "padding" are settings of a call and are ignored.
+template <class Json>
 class tokenizer_json_reader : tokenizer_reader {
  public:
-  tokenizer_json_reader(std::string name, json const& document)
+  tokenizer_json_reader(std::string name, Json const& document)
       : tokenizer_reader(std::move(name)), document_(document) {}
 
   auto read() const -> tokenizer_definition {
@@ -44,12 +45,12 @@ class tokenizer_json_reader : tokenizer_reader {
   }
 
  private:
-  auto section(std::string const& name) const -> json const& {
+  auto section(std::string const& name) const -> Json const& {
     return member(document_, "the document", name);
   }
 
   // The "type" of a section, empty if the section is null or absent.
-  auto type(json const& value, std::string const& name) const -> std::string {
+  auto type(Json const& value, std::string const& name) const -> std::string {
     return value.is_null() ? std::string() : text(member(value, name, "type"), name + ".type");
   }
 
@@ -72,7 +73,7 @@ class tokenizer_json_reader : tokenizer_reader {
   }
 
   // Options of Hugging Face's BPE that change the result and that no byte-level model needs.
-  void check_model(json const& model) const {
+  void check_model(Json const& model) const {
     if (auto const kind = type_of_model(model); kind != "BPE") {
       fail(message("model type ", quote(kind), " is not understood, only BPE"));
     }
@@ -94,12 +95,12 @@ class tokenizer_json_reader : tokenizer_reader {
   }
 
   // Old files do not name the type.
-  auto type_of_model(json const& model) const -> std::string {
+  auto type_of_model(Json const& model) const -> std::string {
     auto const& kind = member(model, "model", "type");
     return kind.is_null() ? "BPE" : text(kind, "model.type");
   }
 
-  void read_added(json const& list, tokenizer_definition& d) const {
+  void read_added(Json const& list, tokenizer_definition& d) const {
     if (list.is_null()) {
       return;
     }
@@ -136,26 +137,26 @@ class tokenizer_json_reader : tokenizer_reader {
   }
 
   // Each merge is "a b" or, in newer files, ["a", "b"].
-  void read_merges(json const& list, tokenizer_definition& d) const {
+  void read_merges(Json const& list, tokenizer_definition& d) const {
     std::string joined;
     d.merges.reserve(list.size());
     for (std::size_t i = 0; i < list.size(); ++i) {
       auto const where = [&] { return message("model.merges[", i, "]"); };
       auto const& entry = list[i];
       if (entry.is_string()) {
-        auto const [left, right] = parts(entry.get_ref<std::string const&>(), where, 0);
+        auto const [left, right] = parts(entry.template get_ref<std::string const&>(), where, 0);
         d.merges.push_back(rule(d.words, left, right, joined, where, 0));
       } else if (entry.is_array() && entry.size() == 2 && entry[0].is_string() &&
                  entry[1].is_string()) {
-        d.merges.push_back(rule(d.words, entry[0].get_ref<std::string const&>(),
-                                entry[1].get_ref<std::string const&>(), joined, where, 0));
+        d.merges.push_back(rule(d.words, entry[0].template get_ref<std::string const&>(),
+                                entry[1].template get_ref<std::string const&>(), joined, where, 0));
       } else {
         fail(where() + " is neither a string nor a pair of strings");
       }
     }
   }
 
-  void read_unknown(json const& model, tokenizer_definition& d) const {
+  void read_unknown(Json const& model, tokenizer_definition& d) const {
     auto const& value = member(model, "model", "unk_token");
     if (!value.is_null()) {
       auto const& token = text(value, "model.unk_token");
@@ -166,7 +167,7 @@ class tokenizer_json_reader : tokenizer_reader {
     }
   }
 
-  void read_post_processor(json const& value, std::string const& name,
+  void read_post_processor(Json const& value, std::string const& name,
                            tokenizer_definition& d) const {
     auto const kind = type(value, name);
     if (kind == "RobertaProcessing") {
@@ -186,7 +187,7 @@ class tokenizer_json_reader : tokenizer_reader {
   }
 
   // ["</s>", 2]
-  auto special(json const& value, std::string const& where, tokenizer_definition const& d) const
+  auto special(Json const& value, std::string const& where, tokenizer_definition const& d) const
       -> std::int32_t {
     if (!value.is_array() || value.size() != 2) {
       fail(where + " is not a token and its id");
@@ -194,7 +195,7 @@ class tokenizer_json_reader : tokenizer_reader {
     return same_in_words(text(value[0], where + "[0]"), value[1], where, d);
   }
 
-  auto same_in_words(std::string const& token, json const& id, std::string const& where,
+  auto same_in_words(std::string const& token, Json const& id, std::string const& where,
                      tokenizer_definition const& d) const -> std::int32_t {
     auto const known = d.words.find(token);
     if (!known || integer(id, where) != *known) {
@@ -205,7 +206,7 @@ class tokenizer_json_reader : tokenizer_reader {
   }
 
   // [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, ...], each text exactly once.
-  auto read_template(json const& list, std::string const& where, json const& specials,
+  auto read_template(Json const& list, std::string const& where, Json const& specials,
                      std::ptrdiff_t texts, tokenizer_definition const& d) const
       -> sequence_template {
     std::vector<std::int32_t> pieces;
@@ -232,7 +233,7 @@ class tokenizer_json_reader : tokenizer_reader {
   }
 
   // A special token of a template may be several tokens.
-  void append_special(std::string const& name, std::string const& where, json const& specials,
+  void append_special(std::string const& name, std::string const& where, Json const& specials,
                       tokenizer_definition const& d, std::vector<std::int32_t>& pieces) const {
     auto const& entry = member(specials, where, name);
     auto const what = message(where, " ", quote(name));
@@ -246,7 +247,7 @@ class tokenizer_json_reader : tokenizer_reader {
     }
   }
 
-  json const& document_;
+  Json const& document_;
 };
 
 }  // namespace detail
@@ -254,9 +255,10 @@ class tokenizer_json_reader : tokenizer_reader {
 /// Reads a tokenizer.json of Hugging Face's `tokenizers`. Throws io_error; format_error naming the
 /// file and the entry, also for any normalizer, pre-tokenizer, model, decoder or post-processor
 /// other than those of byte-level BPE.
-inline auto read_tokenizer_json(std::filesystem::path const& path) -> tokenizer_definition {
-  auto const document = read_json(path);
-  return detail::tokenizer_json_reader(path.string(), document).read();
+template <class Json = nlohmann::json>
+auto read_tokenizer_json(std::filesystem::path const& path) -> tokenizer_definition {
+  auto const document = read_json<Json>(path);
+  return detail::tokenizer_json_reader<Json>(path.string(), document).read();
 }
 
 }  // namespace v0

@@ -2,7 +2,8 @@
 
 #include "eckart/core/error.hpp"
 #include "eckart/io/file.hpp"
-#include "eckart/io/json.hpp"
+#include "eckart/io/json_fwd.hpp"
+#include "eckart/io/json_parser.hpp"
 #include "eckart/text/tokenizer_definition.hpp"
 
 #include <algorithm>
@@ -64,11 +65,12 @@ inline void add_bart_tokens(tokenizer_definition& d) {
 /// tokens are BART's `<s> <pad> </s> <unk> <mask>` where the vocabulary has them; `<mask>` takes
 /// the white space before it, `<unk>` stands for a byte without token. Throws io_error;
 /// format_error naming the file and the entry or line.
-inline auto read_vocab_merges(std::filesystem::path const& vocab_json,
-                              std::filesystem::path const& merges_txt) -> tokenizer_definition {
+template <class Json = nlohmann::json>
+auto read_vocab_merges(std::filesystem::path const& vocab_json,
+                       std::filesystem::path const& merges_txt) -> tokenizer_definition {
   tokenizer_definition result;
   detail::tokenizer_reader const vocab_reader(vocab_json.string());
-  result.words = vocab_reader.read_words(read_json(vocab_json), "the document", 0);
+  result.words = vocab_reader.read_words(read_json<Json>(vocab_json), "the document", 0);
   detail::tokenizer_reader const merges_reader(merges_txt.string());
   detail::read_merge_lines(merges_reader, read_text(merges_txt), result);
   merges_reader.check_unique(result);

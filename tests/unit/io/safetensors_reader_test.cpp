@@ -1,5 +1,7 @@
 #include "eckart/io/safetensors_reader.hpp"
 
+#include "eckart/io/json.hpp"
+
 #include <doctest/doctest.h>
 
 #include <bit>

@@ -1,5 +1,7 @@
 #include "eckart/io/safetensors.hpp"
 
+#include "eckart/io/json.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -193,3 +193,66 @@ TEST_CASE("matrices that are not square or are empty are refused by name and not
           cholesky(make_matrix<double>({0, 0}));
         }) == "cholesky: of a 0 x 0 matrix");
 }
+
+TEST_CASE_TEMPLATE("rows are solved for the matrix that was factored", T, float, double) {
+  for (auto const n : orders) {
+    for (auto const rows : {index_t{1}, index_t{3}, n + 2}) {
+      CAPTURE(n);
+      CAPTURE(rows);
+      auto const a = positive_definite<T>(n, 7);
+      auto const b = support::random_matrix<T>(rows, n, 8);
+      auto x = b;
+      auto const l = cholesky(a);
+      cholesky_solve_work(as_view(l), as_view(x));
+      // The residual of one row is below some n eps || |L| |L^T| || |x| (Higham 2002, theorem
+      // 10.4), which these matrices keep below the tolerance times ||a|| ||x||.
+      auto const residual = support::product(support::in_double(x), support::in_double(a));
+      CHECK(support::distance(residual, b) <=
+            tolerance<T>(n) * frobenius_norm(a) * frobenius_norm(x));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("the rows 8 7 and 2 -3 over 4 2; 2 5 are 1.625 0.75 and 1 -1", T, float,
+                   double) {
+  auto const l = cholesky(matrix<T>{{4, 2}, {2, 5}});
+  auto b = matrix<T>{{8, 7}, {2, -3}};
+  cholesky_solve_work(as_view(l), as_view(b));
+  CHECK(identical(b, matrix<T>{{T(1.625), T(0.75)}, {1, -1}}));
+}
+
+TEST_CASE_TEMPLATE("parts of matrices are solved in place and nothing else is written", T, float,
+                   double) {
+  for (auto const n : {index_t{1}, index_t{7}, index_t{70}}) {
+    CAPTURE(n);
+    auto const a = positive_definite<T>(n, 9);
+    auto l_around = support::random_matrix<T>(n + 2, n + 3, 10);
+    auto const l = as_view(l_around).block(1, 1, n, n);
+    copy(as_view(a), l);
+    cholesky_work(l);
+    auto around = make_matrix<T>({9, n + 5});
+    around.fill(T{-77});  // no solution is so large
+    auto const part = as_view(around).block(2, 3, 4, n);
+    auto rows = support::random_matrix<T>(4, n, 11);
+    copy(as_view(rows), part);
+    cholesky_solve_work(l, part);
+    auto const whole = cholesky(a);
+    cholesky_solve_work(as_view(whole), as_view(rows));
+    CHECK(identical(to_matrix(part), rows));
+    CHECK(std::ranges::count(around, T{-77}) == 9 * (n + 5) - 4 * n);
+  }
+}
+
+TEST_CASE("factors and rows that do not fit are refused by name, and no rows are solved at once") {
+  auto const l = cholesky(matrix<double>{{4, 2}, {2, 5}});
+  auto b = make_matrix<double>({3, 4});
+  b.fill(7);
+  CHECK(refusal<shape_error>([&] { cholesky_solve_work(as_view(l), as_view(b)); }) ==
+        "cholesky_solve: a 2 x 2 factor for rows of 4");
+  CHECK(refusal<shape_error>([&] { cholesky_solve_work(as_view(b), as_view(b)); }) ==
+        "cholesky_solve: a 3 x 4 factor for rows of 4");
+  CHECK(std::ranges::count(b, 7.0) == 12);
+  auto none = make_matrix<double>({0, 2});
+  cholesky_solve_work(as_view(l), as_view(none));
+  CHECK(as_view(none).rows == 0);
+}

@@ -1,5 +1,6 @@
-#include "eckart/models/bart/config.hpp"
+#include "eckart/models/bart/config_json.hpp"
 
+#include "eckart/io/json.hpp"
 #include "support/golden.hpp"
 #include "unit/io/io_fixture.hpp"
 

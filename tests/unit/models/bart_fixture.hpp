@@ -1,5 +1,7 @@
 #pragma once
 
+#include "eckart/io/json.hpp"
+#include "eckart/io/safetensors.hpp"
 #include "eckart/models/bart/bart.hpp"
 
 #include "support/golden.hpp"
@@ -69,9 +71,10 @@ struct checkpoint {
   std::map<std::string, stored_tensor> tensors;
   std::map<std::string, std::string> metadata{{"format", "pt"}};
 
-  static auto tiny() -> checkpoint {
-    checkpoint result{eckart::read_json(tiny_model() / "config.json"), {}};
-    eckart::safetensors_archive const archive(tiny_model());
+  static auto tiny() -> checkpoint { return from(tiny_model()); }
+  static auto from(std::filesystem::path const& directory) -> checkpoint {
+    checkpoint result{eckart::read_json(directory / "config.json"), {}};
+    eckart::safetensors_archive const archive(directory);
     for (auto const& name : archive.names()) {
       auto const& info = archive.info(name);
       auto const bytes = archive.bytes(name);

@@ -1,6 +1,8 @@
 #include "eckart/models/bart/schema.hpp"
 
+#include "eckart/io/json.hpp"
 #include "eckart/io/safetensors.hpp"
+#include "eckart/models/bart/config_json.hpp"
 #include "support/golden.hpp"
 
 #include <doctest/doctest.h>

@@ -11,6 +11,8 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace eckart;
@@ -47,6 +49,22 @@ auto distance(matrix_view<double const> a, matrix_view<double const> b) -> doubl
     }
   }
   return apart / largest;
+}
+
+/// All keys and values of the memory, k | v of each decoder layer.
+auto joint_memory(bart<double> const& model) -> linear<double> {
+  auto weight = make_matrix<double>({6 * 32, 32});
+  auto bias = make_vector<double>(6 * 32);
+  index_t first = 0;
+  for (auto const& layer : model.decoder().layers) {
+    for (auto const* part : {&*layer.encoder_attn.k_proj, &*layer.encoder_attn.v_proj}) {
+      auto const own = part->dense_weight();
+      copy<double>(as_view(own), as_view(weight).row_range(first, 32));
+      std::ranges::copy(*part->bias(), bias.begin() + first);
+      first += 32;
+    }
+  }
+  return linear<double>(std::move(weight), std::move(bias));
 }
 
 // Of equal computations in another order: as in the comparison with the reference, the tiny models
@@ -235,6 +253,66 @@ TEST_CASE("a position beyond the table is refused, the state stays") {
   CHECK(state.length() == 39);
   model.decoder()(std::vector<token_id>{5}, state, as_view(x).row_range(0, 1), scratch);
   CHECK(state.length() == 40);
+}
+
+TEST_CASE("one layer for all keys and values of the memory computes what the single ones do") {
+  auto const single = bart<double>::load(tiny_model());
+  auto model = single;
+  model.replace(cross_kv_name, joint_memory(single));
+  CHECK(model.parameters() == single.parameters());
+  for (auto const& layer : model.decoder().layers) {
+    CHECK_FALSE(layer.encoder_attn.k_proj);
+    CHECK_FALSE(layer.encoder_attn.v_proj);
+    CHECK(layer.encoder_attn.q_proj);
+  }
+  auto const names = linear_names(model);
+  CHECK(names.size() == linear_names(single).size() - 2 * 3 + 1);
+  CHECK(std::ranges::count(names, cross_kv_name) == 1);
+  auto const got = run(model);
+  auto const expected = run(single);
+  CHECK(distance(as_view(got.hidden), as_view(expected.hidden)) <= rounding);
+  CHECK(distance(as_view(got.logits), as_view(expected.logits)) <= rounding);
+}
+
+TEST_CASE("a joint layer of the memory gives each decoder layer its own keys and values") {
+  auto const single = bart<double>::load(tiny_model());
+  auto const expected = run(single);
+  auto const joint = joint_memory(single);
+  for (index_t block = 0; block < 6; ++block) {
+    CAPTURE(block);
+    // Zeros in one block are zeros in one layer.
+    auto weight = joint.dense_weight();
+    auto bias = *joint.bias();
+    std::fill_n(weight.begin() + 32 * 32 * block, 32 * 32, 0.0);
+    std::fill_n(bias.begin() + 32 * block, 32, 0.0);
+    auto model = single;
+    model.replace(cross_kv_name, linear<double>(weight, bias));
+    auto changed = single;
+    auto zeros = make_matrix<double>({32, 32});
+    zeros.fill(0.0);
+    changed.replace(message(layer_name("decoder", block / 2), ".encoder_attn.",
+                            block % 2 == 0 ? "k_proj" : "v_proj"),
+                    linear<double>(zeros));
+    auto const got = run(model);
+    auto const wanted = run(changed);
+    CHECK(distance(as_view(got.logits), as_view(wanted.logits)) <= rounding);
+    CHECK(distance(as_view(got.logits), as_view(expected.logits)) > 1e-6);
+  }
+}
+
+TEST_CASE("a joint layer of another shape is refused, the model stays") {
+  auto model = bart<float>::load(tiny_model());
+  auto const before = run(model);
+  auto const told = [&](std::string_view name, index_t outputs, index_t inputs) {
+    return refusal<shape_error>([&] {
+      model.replace(name, linear<float>(make_matrix<float>({outputs, inputs})));
+    });
+  };
+  CHECK(has(told(cross_kv_name, 32, 32), "cross_kv_proj: a 32 x 32 layer in place of 192 x 32"));
+  CHECK(has(told("model.encoder.layers.1.self_attn.qkv_proj", 32, 32), "in place of 96 x 32"));
+  CHECK(has(told("model.decoder.layers.1.encoder_attn.qkv_proj", 96, 32),
+            "no linear layer is named 'model.decoder.layers.1.encoder_attn.qkv_proj'"));
+  CHECK(run(model) == before);
 }
 
 TEST_CASE("layers see every state, first the embedded input and last the output") {

@@ -1,5 +1,6 @@
 #include "eckart/models/low_rank_tensors.hpp"
 
+#include "eckart/io/json.hpp"
 #include "support/matrix_check.hpp"
 #include "support/random_low_rank.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,5 +1,7 @@
 #include "eckart/nn/attention.hpp"
 
+#include "eckart/backend/reference.hpp"
+
 #define ECKART_DEFINE_ALLOCATION_COUNTER
 #include "support/allocation_counter.hpp"
 #include "unit/nn/nn_fixture.hpp"
@@ -12,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace eckart;
@@ -47,6 +50,24 @@ auto random_sizes(random_source& random) -> sizes {
 /// The weights dense or in factors: attention must not see the difference.
 auto random_form(random_source& random) -> form {
   return random.integer(0, 1) == 0 ? form::dense : form::two_factor;
+}
+
+/// The same with one layer for queries, keys and values, dense.
+template <class T>
+auto joined(multi_head_attention<T> const& layer) -> multi_head_attention<T> {
+  auto const width = layer.width();
+  auto weight = make_matrix<T>({3 * width, width});
+  auto bias = make_vector<T>(3 * width);
+  index_t first = 0;
+  for (auto const* part : {&*layer.q_proj, &*layer.k_proj, &*layer.v_proj}) {
+    auto const own = part->dense_weight();
+    copy<T>(as_view(own), as_view(weight).row_range(first, width));
+    std::ranges::copy(*part->bias(), bias.begin() + first);
+    first += width;
+  }
+  return {layer.heads,
+          {std::nullopt, std::nullopt, std::nullopt, linear<T>(std::move(weight), std::move(bias))},
+          layer.out_proj};
 }
 
 }  // namespace
@@ -302,13 +323,152 @@ TEST_CASE("projections and heads that do not fit together are refused with all s
                                   random.linear<float>(v, 6), random.linear<float>(6, out));
     });
   };
-  CHECK(has(make(4, 6, 6, 6, 6), "4 heads, q 6 x 6, k 6 x 6, v 6 x 6, out 6 x 6"));
+  CHECK(has(make(4, 6, 6, 6, 6), "4 heads, out 6 x 6"));
   CHECK(has(make(0, 6, 6, 6, 6), "0 heads"));
   CHECK(has(make(-2, 6, 6, 6, 6), "-2 heads"));
+  CHECK(has(make(2, 4, 6, 6, 6), "2 heads, q 4 x 6, out 6 x 6"));
   CHECK(has(make(2, 6, 4, 6, 6), "k 4 x 6"));
   CHECK(has(make(2, 6, 6, 4, 6), "v 4 x 6"));
   CHECK(has(make(2, 6, 6, 6, 4), "out 6 x 4"));
   CHECK(make(2, 6, 6, 6, 6) == "nothing thrown");
+}
+
+TEST_CASE("queries, keys and values have a layer each or one for all") {
+  random_source random(14);
+  auto const make = [&](attention_inputs<float> inputs) {
+    return refusal<shape_error>(
+        [&] { multi_head_attention<float>(2, std::move(inputs), random.linear<float>(6, 6)); });
+  };
+  auto const one = [&](index_t outputs) { return random.linear<float>(outputs, 6); };
+  auto const none = std::nullopt;
+  CHECK(make({one(6), one(6), one(6), none}) == "nothing thrown");
+  CHECK(make({none, none, none, one(18)}) == "nothing thrown");
+  CHECK(make({one(6), none, none, none}) == "nothing thrown");  // its owner has the others
+  auto const each_or_all = "queries, keys and values need a layer each or one for all";
+  CHECK(has(make({none, none, none, none}), each_or_all));
+  CHECK(has(make({none, one(6), one(6), none}), each_or_all));
+  CHECK(has(make({one(6), one(6), none, none}), each_or_all));
+  CHECK(has(make({one(6), none, one(6), none}), each_or_all));
+  CHECK(has(make({one(6), none, none, one(18)}), each_or_all));
+  CHECK(has(make({none, one(6), one(6), one(18)}), each_or_all));
+  CHECK(has(make({none, none, none, one(12)}), "2 heads, q | k | v 12 x 6, out 6 x 6"));
+}
+
+TEST_CASE_TEMPLATE("one layer for queries, keys and values equals three to the last bit", T, float,
+                   double) {
+  random_source random(15);
+  workspace<T> scratch;
+  // Plain loops sum every output by itself; the order in OpenBLAS depends on how many there are.
+  reference const loops;
+  for (int round = 0; round < 25; ++round) {
+    auto const of = random_sizes(random);
+    auto const three = random.attention<T>(of.heads, of.width);
+    auto const one = joined(three);
+    auto const tokens = random.integer(1, 5);
+    auto const rows = 3 * tokens;
+    auto const x = random.matrix<T>(rows, of.width);
+    auto const qkv_of = [&](auto const& layer) {
+      auto qkv = not_a_number<T>(rows, 3 * of.width);
+      layer.project(as_view(x), as_view(qkv), scratch, loops);
+      return qkv;
+    };
+    auto qkv = qkv_of(one);
+    CHECK(std::ranges::equal(qkv, qkv_of(three)));
+    auto const parts = as_view(qkv);
+    CHECK(same(one.queries(parts), parts.col_range(0, of.width)));
+    CHECK(same(one.keys(parts), parts.col_range(of.width, of.width)));
+    CHECK(same(one.values(parts), parts.col_range(2 * of.width, of.width)));
+    auto const self_of = [&](auto const& layer, auto const& backend) {
+      auto y = not_a_number<T>(rows, of.width);
+      layer.self(as_view(x), 3, {}, true, as_view(y), scratch, backend);
+      return y;
+    };
+    CHECK(std::ranges::equal(self_of(one, loops), self_of(three, loops)));
+    auto const cached_of = [&](auto const& layer) {
+      kv_cache<T> cache(of.width);
+      cache.reset(3, 1);
+      auto y = not_a_number<T>(rows, of.width);
+      layer.self(as_view(x), cache, as_view(y), scratch, loops);
+      return y;
+    };
+    CHECK(std::ranges::equal(cached_of(one), cached_of(three)));
+    auto const fast = self_of(one, openblas{});
+    for (index_t b = 0; b < 3; ++b) {
+      auto const sentence = exact(as_view(x).row_range(b * tokens, tokens));
+      auto const expected =
+          plain_attention(three, sentence, sentence, [](index_t query) { return query + 1; });
+      CHECK(misfit(as_view(fast).row_range(b * tokens, tokens), expected) <= 1);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("attend is what self does between the projections", T, float, double) {
+  random_source random(16);
+  workspace<T> scratch;
+  auto const layer = joined(random.attention<T>(2, 10));
+  auto const x = random.matrix<T>(7, 10);
+  auto qkv = make_matrix<T>({7, 30});
+  auto context = not_a_number<T>(7, 10);
+  auto y = make_matrix<T>({7, 10});
+  auto expected = make_matrix<T>({7, 10});
+  layer.project(as_view(x), as_view(qkv), scratch);
+  auto const parts = as_view(qkv);
+  layer.attend(layer.queries(parts), layer.keys(parts), layer.values(parts), {.causal = true},
+               as_view(context), scratch);
+  layer.out_proj(as_view(context), as_view(y), scratch);
+  layer.self(as_view(x), 1, {}, true, as_view(expected), scratch);
+  CHECK(same(as_view(y), as_view(expected)));
+}
+
+TEST_CASE_TEMPLATE("queries that carry the scale and scores that are not scaled are the same", T,
+                   float, double) {
+  random_source random(17);
+  workspace<T> scratch;
+  auto layer = random.attention<T>(2, 32);  // a scale of 1/4 rounds nothing
+  auto const x = random.matrix<T>(6, 32);
+  auto expected = make_matrix<T>({6, 32});
+  layer.self(as_view(x), 1, {}, false, as_view(expected), scratch);
+  auto weight = layer.q_proj->dense_weight();
+  auto bias = *layer.q_proj->bias();
+  std::ranges::for_each(weight, [](T& w) { w /= 4; });
+  std::ranges::for_each(bias, [](T& b) { b /= 4; });
+  layer.q_proj = linear<T>(weight, bias);
+  layer.scale = 1;
+  auto y = make_matrix<T>({6, 32});
+  layer.self(as_view(x), 1, {}, false, as_view(y), scratch);
+  CHECK(same(as_view(y), as_view(expected)));
+}
+
+TEST_CASE("an attention whose keys and values are its owner's refuses to make them") {
+  random_source random(18);
+  workspace<double> scratch;
+  auto const whole = random.attention<double>(2, 4);
+  multi_head_attention<double> const part(
+      2, {whole.q_proj, std::nullopt, std::nullopt, std::nullopt}, whole.out_proj);
+  auto const x = random.matrix<double>(6, 4);
+  auto y = random.matrix<double>(6, 4);
+  auto const before = y;
+  auto const left = "attention: its keys and values are left to its owner";
+  kv_cache<double> memory(4);
+  auto qkv = make_matrix<double>({6, 12});
+  CHECK(has(refusal<shape_error>([&] { part.project(as_view(x), as_view(qkv), scratch); }), left));
+  CHECK(has(refusal<shape_error>([&] { part.self(as_view(x), 2, {}, false, as_view(y), scratch); }),
+            left));
+  CHECK(has(refusal<shape_error>([&] { part.remember(as_view(x), 2, memory, scratch); }), left));
+  CHECK(same(as_view(y), as_view(before)));
+  // What the owner put there is used.
+  whole.remember(as_view(x), 2, memory, scratch);
+  std::vector<index_t> const source_of{0, 1};
+  auto expected = make_matrix<double>({6, 4});
+  whole.cross(as_view(x), memory, source_of, {}, as_view(expected), scratch);
+  part.cross(as_view(x), memory, source_of, {}, as_view(y), scratch);
+  CHECK(same(as_view(y), as_view(expected)));
+  // A joint layer reads one sequence: it remembers no other.
+  auto const one = joined(whole);
+  CHECK(has(refusal<shape_error>([&] { one.remember(as_view(x), 2, memory, scratch); }), left));
+  CHECK(has(refusal<shape_error>(
+                [&] { one.cross(as_view(x), memory, source_of, {}, as_view(y), scratch); }),
+            "a joint projection of queries, keys and values has no memory"));
 }
 
 TEST_CASE("batches, lengths and sources that do not fit are refused, outputs and caches stay") {

@@ -17,6 +17,7 @@ using nn_test::misfit;
 using nn_test::plain_linear;
 using nn_test::random_source;
 using nn_test::same;
+using support::in_double;
 using support::refusal;
 
 namespace {
@@ -171,11 +172,66 @@ TEST_CASE_TEMPLATE("weight_in_form gives the three forms of an SVD, all of the s
   }
 }
 
+TEST_CASE_TEMPLATE("weight_in_form gives every form of two factors, all of the same matrix", T,
+                   float, double) {
+  random_source random(17);
+  for (auto const shape : {shape2{9, 6}, shape2{5, 8}, shape2{4, 4}}) {
+    for (index_t k = 1; k <= std::min(shape.rows, shape.cols); ++k) {
+      low_rank<T, two_factor> const factors(random.matrix<T>(shape.rows, k),
+                                            random.matrix<T>(k, shape.cols));
+      auto const left = in_double(factors.left());
+      auto const right = in_double(factors.right());
+      auto const expected = support::product(left, right);
+      for (auto const stored_as :
+           {form::diagonal_core, form::two_factor, form::full_core, form::pivoted}) {
+        CAPTURE(std::string(name_of(stored_as)));
+        CAPTURE(shape);
+        CAPTURE(k);
+        linear<T> const layer(weight_in_form<T>(factors, stored_as));
+        CHECK(layer.stored_as() == stored_as);
+        CHECK(layer.rank() == k);
+        // Decompositions of the factors are off by some (m + n) eps ||L|| ||R||.
+        CHECK(support::distance(layer.dense_weight(), expected) <=
+              10 * static_cast<double>(shape.rows + shape.cols) * support::epsilon<T> *
+                  frobenius_norm(left) * frobenius_norm(right));
+      }
+      auto const same =
+          std::get<low_rank<T, two_factor>>(weight_in_form<T>(factors, form::two_factor));
+      CHECK(nn_test::same(same.left(), factors.left()));
+      CHECK(nn_test::same(same.right(), factors.right()));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("a core of two factors is the singular values, with orthonormal factors", T,
+                   float, double) {
+  random_source random(18);
+  low_rank<T, two_factor> const factors(random.matrix<T>(9, 4), random.matrix<T>(4, 7));
+  auto const expected =
+      svd(support::product(in_double(factors.left()), in_double(factors.right()))).s;
+  auto const bound = 200 * support::epsilon<T> * expected(0);
+  auto const diagonal =
+      std::get<low_rank<T, diagonal_core>>(weight_in_form<T>(factors, form::diagonal_core));
+  auto const full = std::get<low_rank<T, full_core>>(weight_in_form<T>(factors, form::full_core));
+  for (index_t i = 0; i < 4; ++i) {
+    auto const at = static_cast<std::size_t>(i);
+    CHECK(std::abs(static_cast<double>(diagonal.s()[at]) - expected(at)) <= bound);
+    for (index_t j = 0; j < 4; ++j) {
+      CHECK(full.core()(i, j) == (i == j ? diagonal.s()[at] : T{0}));
+    }
+  }
+  CHECK(support::distance_from_orthonormal_columns(full.u()) <= 100 * support::epsilon<T>);
+  CHECK(support::distance_from_orthonormal_rows(full.vt()) <= 100 * support::epsilon<T>);
+}
+
 TEST_CASE("weight_in_form refuses to store factors as a dense matrix") {
   random_source random(8);
   auto const factors = factorize(random.matrix<double>(5, 4), at_rank{2});
   CHECK(has(refusal<shape_error>([&] { weight_in_form<double>(factors, form::dense); }),
             "cannot store an SVD as dense"));
+  CHECK(has(
+      refusal<shape_error>([&] { weight_in_form<double>(to_two_factor(factors), form::dense); }),
+      "cannot store factors as dense"));
 }
 
 TEST_CASE("shapes that do not fit are refused with all of them, the output stays") {

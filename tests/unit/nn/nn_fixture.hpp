@@ -259,9 +259,9 @@ void plain_head(bounded const& q, bounded const& k, bounded const& v, head at, d
 template <class T, class Visible>
 auto plain_attention(eckart::multi_head_attention<T> const& layer, bounded const& x,
                      bounded const& memory, Visible visible) -> bounded {
-  auto const q = plain_linear(x, layer.q_proj);
-  auto const k = plain_linear(memory, layer.k_proj);
-  auto const v = plain_linear(memory, layer.v_proj);
+  auto const q = plain_linear(x, *layer.q_proj);
+  auto const k = plain_linear(memory, *layer.k_proj);
+  auto const v = plain_linear(memory, *layer.v_proj);
   auto const width = q.cols();
   bounded context{zeros(q.rows(), width), zeros(q.rows(), width)};
   auto const d = width / layer.heads;

@@ -1,5 +1,7 @@
 #include "eckart/text/bpe_tokenizer.hpp"
 
+#include "eckart/io/json.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,5 +1,7 @@
 #include "eckart/text/tokenizer_json.hpp"
 
+#include "eckart/io/json.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>

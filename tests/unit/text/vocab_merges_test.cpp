@@ -1,5 +1,7 @@
 #include "eckart/text/vocab_merges.hpp"
 
+#include "eckart/io/json.hpp"
+
 #include <doctest/doctest.h>
 
 #include <cstdint>

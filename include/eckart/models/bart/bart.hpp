@@ -1,11 +1,14 @@
 #pragma once
 
+#include "eckart/models/bart/config_json.hpp"
 #include "eckart/models/bart/decoder.hpp"
 #include "eckart/models/bart/encoder.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -20,8 +23,8 @@ class bart {
   bart(bart_weights const& weights, bart_config const& c)
       : bart(weights, c, weights.read_tables<T>()) {}
 
-  /// Reads config.json and the safetensors of a directory in the Hugging Face layout. Throws
-  /// io_error, format_error.
+  /// Reads config.json and the safetensors of a directory in the Hugging Face layout, published or
+  /// compressed (docs/format.md). Throws io_error, format_error.
   static auto load(std::filesystem::path const& directory) -> bart {
     auto const c = read_bart_config(directory / "config.json");
     auto const archive = safetensors_archive(directory);
@@ -32,6 +35,7 @@ class bart {
   auto encoder() const -> bart_encoder<T> const& { return encoder_; }
   auto decoder() const -> bart_decoder<T> const& { return decoder_; }
   auto output_table() const -> matrix_view<T const> { return as_view(*output_); }
+  auto final_logits_bias() const -> std::span<T const> { return as_span(final_logits_bias_); }
 
   /// logits (rows, vocabulary) = states (rows, d_model) E^T + bias. 2 d_model vocabulary FLOPs a
   /// row.
@@ -58,6 +62,53 @@ class bart {
     visit(*this, f);
   }
 
+  /// Calls f(name, attention) for every attention with its published name, in the order of the
+  /// modules.
+  template <class F>
+  void visit_attentions(F&& f) {
+    visit_each_attention(*this, f);
+  }
+  template <class F>
+  void visit_attentions(F&& f) const {
+    visit_each_attention(*this, f);
+  }
+
+  /// Puts a layer in the place of the one with this published name, or a joint layer in the place
+  /// of those it stands for: `...self_attn.qkv_proj`, `model.decoder.cross_kv_proj`. Throws
+  /// shape_error for an unknown name or another shape; the model is then as before.
+  void replace(std::string_view name, linear<T> layer) {
+    bool found = false;
+    auto const put = [&](std::string const& place, auto& old, shape2 shape) {
+      if (place == name) {
+        if (layer.shape() != shape) {
+          throw shape_error(message(place, ": a ", layer.shape(), " layer in place of ", shape));
+        }
+        old = std::move(layer);
+        found = true;
+      }
+      return place == name;
+    };
+    visit_attentions([&](std::string const& place, multi_head_attention<T>& a) {
+      if (place.ends_with(".self_attn") &&
+          put(place + ".qkv_proj", a.qkv_proj, {3 * a.width(), config_.d_model})) {
+        a.q_proj = a.k_proj = a.v_proj = std::nullopt;
+      }
+    });
+    if (put(std::string(cross_kv_name), decoder_.cross_kv_proj, cross_kv_shape())) {
+      for (auto& one : decoder_.layers) {
+        one.encoder_attn.k_proj = one.encoder_attn.v_proj = std::nullopt;
+      }
+    }
+    visit_linears([&](std::string const& place, linear<T>& old) {
+      if (!found) {
+        put(place, old, old.shape());
+      }
+    });
+    if (!found) {
+      throw shape_error(message("bart: no linear layer is named '", name, "'"));
+    }
+  }
+
   /// Numbers stored: factors count as factors, a table that is shared counts once. The output
   /// bias, which is no trained parameter, is left out.
   auto parameters() const -> std::uint64_t {
@@ -80,7 +131,9 @@ class bart {
         encoder_(weights, c, std::move(tables.encoder)),
         decoder_(weights, c, std::move(tables.decoder)),
         output_(std::move(tables.output)),
-        final_logits_bias_(weights.read_final_logits_bias<T>()) {}
+        final_logits_bias_(weights.read_final_logits_bias<T>()) {
+    config_.compression.reset();  // from here on the layers themselves say what they are
+  }
 
   // Word embeddings in memory: one if all three uses share it.
   auto tables() const -> std::uint64_t {
@@ -90,11 +143,41 @@ class bart {
     return 1U + (decoder != encoder ? 1U : 0U) + (output != encoder && output != decoder ? 1U : 0U);
   }
 
+  auto cross_kv_shape() const -> shape2 {
+    index_t outputs = 0;
+    for (auto const& layer : decoder_.layers) {
+      outputs += 2 * layer.encoder_attn.width();
+    }
+    return {outputs, config_.d_model};
+  }
+
+  template <class Self, class F>
+  static void visit_each_attention(Self& self, F& f) {
+    index_t i = 0;
+    for (auto& layer : self.encoder_.layers) {
+      f(layer_name("encoder", i++) + ".self_attn", layer.self_attn);
+    }
+    i = 0;
+    for (auto& layer : self.decoder_.layers) {
+      auto const name = layer_name("decoder", i++);
+      f(name + ".self_attn", layer.self_attn);
+      f(name + ".encoder_attn", layer.encoder_attn);
+    }
+  }
+
+  template <class Layer, class F>
+  static void visit_if(std::string const& name, Layer& layer, F& f) {
+    if (layer) {
+      f(name, *layer);
+    }
+  }
+
   template <class Attention, class F>
   static void visit_attention(Attention& a, std::string const& name, F& f) {
-    f(name + ".k_proj", a.k_proj);
-    f(name + ".v_proj", a.v_proj);
-    f(name + ".q_proj", a.q_proj);
+    visit_if(name + ".k_proj", a.k_proj, f);
+    visit_if(name + ".v_proj", a.v_proj, f);
+    visit_if(name + ".q_proj", a.q_proj, f);
+    visit_if(name + ".qkv_proj", a.qkv_proj, f);
     f(name + ".out_proj", a.out_proj);
   }
 
@@ -107,6 +190,7 @@ class bart {
       f(name + ".fc1", layer.ffn.fc1);
       f(name + ".fc2", layer.ffn.fc2);
     }
+    visit_if(std::string(cross_kv_name), self.decoder_.cross_kv_proj, f);
     i = 0;
     for (auto& layer : self.decoder_.layers) {
       auto const name = layer_name("decoder", i++);

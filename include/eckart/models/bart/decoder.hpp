@@ -3,6 +3,7 @@
 #include "eckart/models/bart/weights.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -88,10 +89,15 @@ struct bart_decoder {
   layer_norm<T> layernorm_embedding;
   std::vector<bart_decoder_layer<T>> layers;
 
+  /// (2 layers width, d_model): k | v of the first layer's cross-attention, of the second's and so
+  /// on, in place of a layer each, for all read the encoder's output. None if each has its own.
+  std::optional<linear<T>> cross_kv_proj;
+
   bart_decoder(bart_weights const& weights, bart_config const& c, shared_matrix<T> tokens)
       : embed(std::move(tokens), weights.matrix_of<T>("model.decoder.embed_positions.weight"),
               bart_config::position_offset, embedding_scale<T>(c)),
-        layernorm_embedding(weights.read_layer_norm<T>("model.decoder.layernorm_embedding")) {
+        layernorm_embedding(weights.read_layer_norm<T>("model.decoder.layernorm_embedding")),
+        cross_kv_proj(weights.read_linear_if<T>(std::string(cross_kv_name))) {
     for (index_t i = 0; i < c.decoder_layers; ++i) {
       layers.emplace_back(weights, layer_name("decoder", i), c.decoder_attention_heads);
     }
@@ -113,7 +119,12 @@ struct bart_decoder {
       state.self.emplace_back(layer.self_attn.width());
       state.self.back().reset(state.rows(), capacity);
       state.cross.emplace_back(layer.encoder_attn.width());
-      layer.encoder_attn.remember(memory, sentences, state.cross.back(), scratch, backend);
+      if (!cross_kv_proj) {
+        layer.encoder_attn.remember(memory, sentences, state.cross.back(), scratch, backend);
+      }
+    }
+    if (cross_kv_proj) {
+      remember_all(memory, sentences, state, scratch, backend);
     }
     return state;
   }
@@ -162,6 +173,22 @@ struct bart_decoder {
                   workspace<T>& scratch, B const& backend = {}) const {
     (*this)(
         ids, state, x, scratch, [](index_t, matrix_view<T const>) {}, backend);
+  }
+
+ private:
+  template <class B>
+  void remember_all(matrix_view<T const> memory, index_t sentences, bart_decoder_state<T>& state,
+                    workspace<T>& scratch, B const& backend) const {
+    auto const frame = scratch.frame();
+    auto const kv = scratch.take_matrix(memory.rows, cross_kv_proj->shape().rows);
+    (*cross_kv_proj)(memory, kv, scratch, backend);
+    index_t first = 0;
+    for (auto& cache : state.cross) {
+      auto const width = cache.width();
+      cache.reset(sentences, memory.rows / sentences);
+      cache.append(kv.col_range(first, width), kv.col_range(first + width, width));
+      first += 2 * width;
+    }
   }
 };
 

@@ -2,10 +2,9 @@
 
 #include "eckart/models/bart/bart.hpp"
 
-#include <functional>
 #include <map>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace eckart {
@@ -20,14 +19,15 @@ struct module_node {
   auto operator==(module_node const&) const -> bool = default;
 };
 
-/// The label of a linear layer, from its published name and its shape (outputs, inputs).
-using describe_linear = std::function<std::string(std::string const&, shape2)>;
-
 namespace detail {
 
-inline auto linear_label(shape2 w, bool bias) -> std::string {
-  return message("Linear(in_features=", w.cols, ", out_features=", w.rows,
-                 ", bias=", bias ? "True" : "False", ")");
+inline auto linear_label(stored_linear const& layer) -> std::string {
+  auto const w = layer.shape;
+  auto const factors = layer.stored_as == form::dense
+                           ? std::string()
+                           : message(", rank=", layer.rank, ", form=", name_of(layer.stored_as));
+  return message(layer.stored_as == form::dense ? "Linear" : "LowRank", "(in_features=", w.cols,
+                 ", out_features=", w.rows, factors, ", bias=", layer.bias ? "True" : "False", ")");
 }
 
 inline auto layer_norm_label(index_t width) -> std::string {
@@ -46,10 +46,12 @@ inline auto activation_label(activation f) -> std::string {
   return "";
 }
 
+/// Labels of the linear layers by name: of a joint layer and its members those that are there.
+using linear_labels = std::map<std::string, std::string>;
+
 class tree_builder {
  public:
-  tree_builder(bart_config const& c, describe_linear const& describe)
-      : c_(c), describe_(describe) {}
+  tree_builder(bart_config const& c, linear_labels const& labels) : c_(c), labels_(labels) {}
 
   auto build() const -> module_node {
     module_node model{"model", "BartModel", {}};
@@ -60,7 +62,8 @@ class tree_builder {
       model.children.push_back(stack(side, words));
     }
     module_node root{"", "BartForConditionalGeneration", {std::move(model)}};
-    root.children.push_back({"lm_head", linear_label({c_.vocab_size, c_.d_model}, false), {}});
+    root.children.push_back(
+        {"lm_head", linear_label({{c_.vocab_size, c_.d_model}, form::dense, 0, false}), {}});
     return root;
   }
 
@@ -74,6 +77,9 @@ class tree_builder {
          message("BartLearnedPositionalEmbedding(",
                  c_.max_position_embeddings + bart_config::position_offset, ", ", c_.d_model, ")"),
          {}});
+    if (is_decoder) {
+      add_linear("cross_kv_proj", "model.decoder", result);
+    }
     module_node layers{"layers", "ModuleList", {}};
     auto const count = is_decoder ? c_.decoder_layers : c_.encoder_layers;
     for (index_t i = 0; i < count; ++i) {
@@ -87,7 +93,6 @@ class tree_builder {
   auto layer(index_t i, std::string const& side) const -> module_node {
     bool const is_decoder = side == "decoder";
     auto const path = layer_name(side, i);
-    auto const ffn = is_decoder ? c_.decoder_ffn_dim : c_.encoder_ffn_dim;
     module_node result{std::to_string(i), is_decoder ? "BartDecoderLayer" : "BartEncoderLayer", {}};
     auto& parts = result.children;
     parts.push_back(attention("self_attn", path));
@@ -97,25 +102,28 @@ class tree_builder {
       parts.push_back({"encoder_attn_layer_norm", layer_norm_label(c_.d_model), {}});
     }
     parts.push_back({"activation_fn", activation_label(c_.activation_function), {}});
-    parts.push_back({"fc1", describe_(path + ".fc1", {ffn, c_.d_model}), {}});
-    parts.push_back({"fc2", describe_(path + ".fc2", {c_.d_model, ffn}), {}});
+    add_linear("fc1", path, result);
+    add_linear("fc2", path, result);
     parts.push_back({"final_layer_norm", layer_norm_label(c_.d_model), {}});
     return result;
   }
 
   auto attention(std::string const& name, std::string const& path) const -> module_node {
     module_node result{name, "BartAttention", {}};
-    for (std::string const projection : {"k_proj", "v_proj", "q_proj", "out_proj"}) {
-      result.children.push_back(
-          {projection,
-           describe_(path + "." + name + "." + projection, {c_.d_model, c_.d_model}),
-           {}});
+    for (auto const* projection : {"k_proj", "v_proj", "q_proj", "qkv_proj", "out_proj"}) {
+      add_linear(projection, message(path, ".", name), result);
     }
     return result;
   }
 
+  void add_linear(std::string const& name, std::string const& path, module_node& parent) const {
+    if (auto const label = labels_.find(message(path, ".", name)); label != labels_.end()) {
+      parent.children.push_back({name, label->second, {}});
+    }
+  }
+
   bart_config const& c_;
-  describe_linear const& describe_;
+  linear_labels const& labels_;
 };
 
 inline void print_node(module_node const& node, std::string const& title, std::string const& indent,
@@ -149,28 +157,24 @@ inline void print_node(module_node const& node, std::string const& title, std::s
 
 }  // namespace detail
 
-/// The modules that a configuration describes, all linear layers dense.
+/// The modules that a configuration describes; layers in factors show their rank and form.
 inline auto module_tree(bart_config const& c) -> module_node {
-  describe_linear const dense = [](std::string const&, shape2 w) {
-    return detail::linear_label(w, true);
-  };
-  return detail::tree_builder(c, dense).build();
+  detail::linear_labels labels;
+  for (auto const& [name, layer] : stored_linears(c)) {
+    labels[name] = detail::linear_label(layer);
+  }
+  return detail::tree_builder(c, labels).build();
 }
 
-/// The modules of a model; layers in factors show their rank and form.
+/// The modules of a model, as it is now.
 template <real T>
 auto module_tree(bart<T> const& model) -> module_node {
-  std::map<std::string, std::string> labels;
+  detail::linear_labels labels;
   model.visit_linears([&](std::string const& name, linear<T> const& layer) {
-    auto const w = layer.shape();
-    labels[name] = layer.stored_as() == form::dense
-                       ? detail::linear_label(w, layer.has_bias())
-                       : message("LowRank(in_features=", w.cols, ", out_features=", w.rows,
-                                 ", rank=", layer.rank(), ", form=", name_of(layer.stored_as()),
-                                 ", bias=", layer.has_bias() ? "True" : "False", ")");
+    labels[name] =
+        detail::linear_label({layer.shape(), layer.stored_as(), layer.rank(), layer.has_bias()});
   });
-  describe_linear const look_up = [&](std::string const& name, shape2) { return labels.at(name); };
-  return detail::tree_builder(model.config(), look_up).build();
+  return detail::tree_builder(model.config(), labels).build();
 }
 
 /// The tree as PyTorch prints a module.

@@ -1,18 +1,24 @@
 #pragma once
 
-#include "eckart/io/safetensors.hpp"
-#include "eckart/models/bart/schema.hpp"
+#include "eckart/io/safetensors_archive.hpp"
+#include "eckart/models/bart/stored_schema.hpp"
+#include "eckart/models/low_rank_tensors.hpp"
 #include "eckart/nn/attention.hpp"
 #include "eckart/nn/feed_forward.hpp"
 #include "eckart/nn/layer_norm.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace eckart {
@@ -21,14 +27,23 @@ inline namespace v0 {
 /// A checkpoint seen through BART's published names, whatever key layout it was saved in: with or
 /// without the prefix `model.`, tied tables under any of their names, aliases in the metadata,
 /// one file or shards. The constructor checks that every tensor is there with the shape that the
-/// configuration wants, and names all that are not in one format_error.
+/// configuration wants, and that no linear layer has tensors of another form than the one that the
+/// configuration names; it names all faults in one format_error.
 class bart_weights {
  public:
   bart_weights(safetensors_archive const& archive, bart_config const& config, std::string name)
-      : archive_(archive), config_(config), name_(std::move(name)) {
+      : archive_(archive),
+        config_(config),
+        name_(std::move(name)),
+        linears_(stored_linears(config)) {
     std::string faults;
-    for (auto const& spec : bart_schema(config)) {
+    for (auto const& spec : stored_schema(config)) {
       faults += fault_of(spec);
+    }
+    for (auto const& [tensor, reason] : refused_tensors(config)) {
+      if (stored_name(tensor)) {
+        faults += message("\n  ", tensor, " has no place: ", reason);
+      }
     }
     for (auto const& table : stored_tables()) {
       faults += fault_of_shape(table, {config.vocab_size, config.d_model});
@@ -47,9 +62,18 @@ class bart_weights {
     return archive_.vector<T>(stored_name(tensor).value());
   }
 
+  /// The layer in the form in which it is stored.
   template <real T>
   auto read_linear(std::string const& tensor) const -> linear<T> {
-    return linear<T>(matrix_of<T>(tensor + ".weight"), vector_of<T>(tensor + ".bias"));
+    auto const& layer = linears_.find(tensor)->second;
+    auto weight = read_weight<T>(tensor + ".weight", layer.stored_as);
+    return linear<T>(std::move(weight),
+                     layer.bias ? std::optional(vector_of<T>(tensor + ".bias")) : std::nullopt);
+  }
+  /// The same; nothing where a joint layer stands for it, or where no joint layer is stored.
+  template <real T>
+  auto read_linear_if(std::string const& tensor) const -> std::optional<linear<T>> {
+    return linears_.contains(tensor) ? std::optional(read_linear<T>(tensor)) : std::nullopt;
   }
   template <real T>
   auto read_layer_norm(std::string const& tensor) const -> layer_norm<T> {
@@ -57,8 +81,15 @@ class bart_weights {
   }
   template <real T>
   auto read_attention(std::string const& tensor, index_t heads) const -> multi_head_attention<T> {
-    return {heads, read_linear<T>(tensor + ".q_proj"), read_linear<T>(tensor + ".k_proj"),
-            read_linear<T>(tensor + ".v_proj"), read_linear<T>(tensor + ".out_proj")};
+    multi_head_attention<T> result(
+        heads,
+        {read_linear_if<T>(tensor + ".q_proj"), read_linear_if<T>(tensor + ".k_proj"),
+         read_linear_if<T>(tensor + ".v_proj"), read_linear_if<T>(tensor + ".qkv_proj")},
+        read_linear<T>(tensor + ".out_proj"));
+    if (config_.compression && config_.compression->score_scale_folded) {
+      result.scale = T{1};
+    }
+    return result;
   }
   template <real T>
   auto read_feed_forward(std::string const& tensor) const -> feed_forward<T> {
@@ -113,6 +144,48 @@ class bart_weights {
   static constexpr std::array<std::string_view, 4> tied_names{
       "model.shared.weight", "model.encoder.embed_tokens.weight",
       "model.decoder.embed_tokens.weight", "lm_head.weight"};
+
+  // The tensors as read_low_rank asks for them.
+  struct by_published_name {
+    bart_weights const& weights;
+
+    auto contains(std::string_view tensor) const -> bool {
+      return weights.stored_name(tensor).has_value();
+    }
+    auto info(std::string_view tensor) const -> tensor_info const& {
+      return weights.archive_.info(weights.stored_name(tensor).value());
+    }
+    auto bytes(std::string_view tensor) const -> std::span<std::byte const> {
+      return weights.archive_.bytes(weights.stored_name(tensor).value());
+    }
+    template <real T>
+    auto matrix(std::string_view tensor) const -> eckart::matrix<T> {
+      return weights.matrix_of<T>(tensor);
+    }
+    template <real T>
+    auto vector(std::string_view tensor) const -> eckart::vector<T> {
+      return weights.vector_of<T>(tensor);
+    }
+    auto path() const -> std::filesystem::path const& { return weights.archive_.path(); }
+  };
+
+  template <real T>
+  auto read_weight(std::string const& tensor, form stored_as) const -> typename linear<T>::weight {
+    by_published_name const file{*this};
+    switch (stored_as) {
+      case form::full_core:
+        return read_low_rank<T, full_core>(file, tensor);
+      case form::diagonal_core:
+        return read_low_rank<T, diagonal_core>(file, tensor);
+      case form::two_factor:
+        return read_low_rank<T, two_factor>(file, tensor);
+      case form::pivoted:
+        return read_low_rank<T, pivoted>(file, tensor);
+      case form::dense:
+        break;
+    }
+    return matrix_of<T>(tensor);
+  }
 
   // The name in the file: as published, without the prefix, or through an alias of the metadata.
   auto stored_name(std::string_view tensor) const -> std::optional<std::string> {
@@ -204,6 +277,7 @@ class bart_weights {
   safetensors_archive const& archive_;
   bart_config const& config_;
   std::string name_;
+  std::map<std::string, stored_linear, std::less<>> linears_;
 };
 
 }  // namespace v0

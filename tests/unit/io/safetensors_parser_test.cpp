@@ -1,4 +1,6 @@
-#include "eckart/io/safetensors_format.hpp"
+#include "eckart/io/safetensors_parser.hpp"
+
+#include "eckart/io/json.hpp"
 
 #include <doctest/doctest.h>
 

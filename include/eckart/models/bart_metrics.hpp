@@ -1,0 +1,162 @@
+#pragma once
+
+#include "eckart/compress/whiten.hpp"
+#include "eckart/models/gather_moments.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <map>
+#include <string>
+#include <utility>
+
+namespace eckart {
+inline namespace v0 {
+
+/// What errors of the layers' outputs cost, by the name of the layer; the identity where none is.
+using layer_metrics = std::map<std::string, output_metric>;
+
+namespace detail {
+
+template <real T>
+auto dense_in_double(linear<T> const& layer) -> matrix<double> {
+  auto const weight = layer.dense_weight();
+  return in_double(matrix_view<T const>(as_view(weight)));
+}
+
+/// E[y y^T] or the covariance of y = W x + b (m, m).
+template <real T>
+auto output_moment(linear<T> const& layer, input_moments const& inputs, bool centred)
+    -> matrix<double> {
+  auto const w = dense_in_double(layer);
+  auto result = matmul(op::none, matmul(w, inputs.covariance()), op::transpose, w);
+  if (!centred) {
+    auto mean = times(w, inputs.mean());
+    for (std::size_t i = 0; layer.has_bias() && i < mean.size(); ++i) {
+      mean(i) += static_cast<double>((*layer.bias())(i));
+    }
+    for (index_t i = 0; i < as_view(result).rows; ++i) {
+      for (index_t j = 0; j < as_view(result).cols; ++j) {
+        as_view(result)(i, j) +=
+            mean(static_cast<std::size_t>(i)) * mean(static_cast<std::size_t>(j));
+      }
+    }
+  }
+  return result;
+}
+
+/// What an error of one side of the scores costs: the moment m of the other side, of its own head
+/// alone, for a query meets no keys of another, times the squared scale.
+template <real T>
+auto score_metric(multi_head_attention<T> const& a, matrix<double> m) -> matrix<double> {
+  auto const view = as_view(m);
+  auto const width = a.head_width();
+  auto const factor = static_cast<double>(a.scale) * static_cast<double>(a.scale);
+  for (index_t i = 0; i < view.rows; ++i) {
+    for (index_t j = 0; j < view.cols; ++j) {
+      view(i, j) = i / width == j / width ? factor * view(i, j) : 0;
+    }
+  }
+  return m;
+}
+
+/// W^T W of the layer that reads the outputs.
+template <real T>
+auto reader_gram(linear<T> const& reader) -> matrix<double> {
+  auto const w = dense_in_double(reader);
+  return matmul(op::transpose, w, op::none, w);
+}
+
+/// Mean and variance of f'(h) for a normal h, by the midpoint rule over six deviations.
+inline auto slope_moments(activation f, double mean, double deviation)
+    -> std::pair<double, double> {
+  constexpr int points = 48;
+  constexpr double step = 1e-3;
+  auto const value = [f](double x) {
+    return f == activation::relu ? relu(x) : f == activation::gelu ? gelu(x) : gelu_tanh(x);
+  };
+  double weight = 0;
+  double first = 0;
+  double second = 0;
+  for (int i = 0; i < points; ++i) {
+    auto const z = -6 + 12 * (i + 0.5) / points;
+    auto const p = std::exp(-z * z / 2);
+    auto const h = mean + z * deviation;
+    auto const slope = (value(h + step) - value(h - step)) / (2 * step);
+    weight += p;
+    first += p * slope;
+    second += p * slope * slope;
+  }
+  first /= weight;
+  return {first, std::max(0.0, second / weight - first * first)};
+}
+
+/// M = E[D W^T W D] for the slopes D of the activation, taken as independent: fc2 reads f(fc1(x)).
+template <real T>
+auto hidden_metric(feed_forward<T> const& ffn, input_moments const& inputs) -> matrix<double> {
+  auto const w = dense_in_double(ffn.fc1);
+  auto const wc = matmul(w, inputs.covariance());
+  auto const mean = times(w, inputs.mean());
+  auto gram = reader_gram(ffn.fc2);
+  auto const g = as_view(gram);
+  std::vector<double> slope(static_cast<std::size_t>(g.rows));
+  std::vector<double> spread(slope.size());
+  for (index_t i = 0; i < g.rows; ++i) {
+    auto const at = static_cast<std::size_t>(i);
+    auto const row = as_view(w).row(i);
+    auto const variance =
+        std::inner_product(row.begin(), row.end(), as_view(wc).row(i).begin(), 0.0);
+    auto const bias = ffn.fc1.has_bias() ? static_cast<double>((*ffn.fc1.bias())(at)) : 0.0;
+    auto const [first, second] =
+        slope_moments(ffn.f, mean(at) + bias, std::sqrt(std::max(0.0, variance)));
+    slope[at] = first;
+    spread[at] = second;
+  }
+  for (index_t i = 0; i < g.rows; ++i) {
+    for (index_t j = 0; j < g.cols; ++j) {
+      auto const both = slope[static_cast<std::size_t>(i)] * slope[static_cast<std::size_t>(j)];
+      g(i, j) *= i == j ? both + spread[static_cast<std::size_t>(i)] : both;
+    }
+  }
+  return gram;
+}
+
+}  // namespace detail
+
+/// What an error of each layer's output costs to first order in what reads it: of a query the
+/// spread of the keys of its head that it meets, of a key the queries, of a value the output layer,
+/// of a hidden unit the slope of the activation and the second layer. Covariances of keys, for a
+/// shift of all scores of a query changes nothing. Outputs that join the residual cost alike.
+template <real T>
+auto bart_metrics(bart<T> const& model, bart_moments const& moments) -> layer_metrics {
+  layer_metrics result;
+  auto const full = [&](std::string const& name, matrix<double> m) {
+    result[name].full = std::move(m);
+  };
+  auto const attention = [&](std::string const& name, multi_head_attention<T> const& a,
+                             input_moments const& queries, input_moments const& memory) {
+    full(name + ".q_proj", detail::score_metric(a, detail::output_moment(*a.k_proj, memory, true)));
+    full(name + ".k_proj",
+         detail::score_metric(a, detail::output_moment(*a.q_proj, queries, false)));
+    full(name + ".v_proj", detail::reader_gram(a.out_proj));
+  };
+  auto const layer = [&](std::string const& name, auto const& one) {
+    auto const& qkv = moments.at(name + ".self_attn.qkv_proj");
+    attention(name + ".self_attn", one.self_attn, qkv, qkv);
+    full(name + ".fc1", detail::hidden_metric(one.ffn, moments.at(name + ".fc1")));
+  };
+  for (std::size_t i = 0; i < model.encoder().layers.size(); ++i) {
+    layer(layer_name("encoder", static_cast<index_t>(i)), model.encoder().layers[i]);
+  }
+  for (std::size_t i = 0; i < model.decoder().layers.size(); ++i) {
+    auto const name = layer_name("decoder", static_cast<index_t>(i));
+    auto const& one = model.decoder().layers[i];
+    layer(name, one);
+    attention(name + ".encoder_attn", one.encoder_attn, moments.at(name + ".encoder_attn.q_proj"),
+              moments.at(std::string(cross_kv_name)));
+  }
+  return result;
+}
+
+}  // namespace v0
+}  // namespace eckart

@@ -1,0 +1,156 @@
+#pragma once
+
+#include "eckart/models/plan_bart.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace eckart {
+inline namespace v0 {
+
+/// What the sequential pass does.
+template <real T>
+struct sequential_options {
+  double ridge = 1e-4;  ///< of the mean variance of the inputs
+
+  /// A layer that an earlier run has fitted under the same circumstances, nothing if there is none;
+  /// and what to do with one that is new: with both a run that was ended can go on.
+  std::function<std::optional<linear<T>>(std::string const& name)> known = {};
+  std::function<void(std::string const& name, linear<T> const&)> keep = {};
+};
+
+namespace detail {
+
+/// Fits each site on what the walk tells, and puts the layers into the changing model.
+template <real T>
+class sequential_fitter {
+ public:
+  sequential_fitter(bart<T> const& original, bart<T>& changing, bart_bases<T> const& bases,
+                    compression_plan const& plan, sequential_options<T> const& options,
+                    site_progress const& progress)
+      : layers_(layers_by_name(original)),
+        changing_(changing),
+        bases_(bases),
+        options_(options),
+        progress_(progress) {
+    for (auto const& planned : plan.layers) {
+      if (planned.stored_as != form::dense) {
+        planned_.emplace(planned.name, planned);
+      }
+    }
+    for (auto const& site : bart_sites(original.config())) {
+      sites_.emplace(site.name, site);
+    }
+  }
+
+  void add(std::string const& name, matrix_view<T const> outputs, matrix_view<T const> inputs) {
+    auto const found = sites_.find(name);
+    if (found == sites_.end()) {
+      return;
+    }
+    if (name != current_) {
+      begin(found->second);
+    }
+    if (!missing_.empty()) {
+      if (!moments_) {
+        moments_.emplace(outputs.cols, inputs.cols);
+      }
+      moments_->add(outputs, inputs);
+    }
+  }
+
+  void finish(std::string const& name) {
+    auto const found = sites_.find(name);
+    if (found != sites_.end() && moments_) {
+      fit_site(found->second);
+    }
+    moments_.reset();
+  }
+
+ private:
+  /// Puts in what is known of a site; the other planned layers of it are missing.
+  void begin(linear_site const& site) {
+    if (progress_) {
+      progress_(done_, static_cast<index_t>(sites_.size()), site.name);
+    }
+    ++done_;
+    current_ = site.name;
+    missing_.clear();
+    auto const look_up = [&](std::string const& name) {
+      if (!planned_.contains(name)) {
+        return;
+      }
+      if (auto known = options_.known ? options_.known(name) : std::nullopt) {
+        changing_.replace(name, std::move(*known));
+      } else {
+        missing_.insert(name);
+      }
+    };
+    std::ranges::for_each(site.members, look_up);
+    if (site.can_be_joint()) {
+      look_up(site.name);
+    }
+  }
+
+  void put(std::string const& name, fitted_basis<T> const& basis) {
+    auto layer = planned_linear(basis, planned_.at(name));
+    if (options_.keep) {
+      options_.keep(name, layer);
+    }
+    changing_.replace(name, std::move(layer));
+  }
+
+  void fit_site(linear_site const& site) {
+    if (site.can_be_joint() && missing_.contains(site.name)) {
+      put(site.name, fit<T>(*moments_, options_.ridge, joint_metric(site.members, bases_)));
+      return;
+    }
+    index_t first = 0;
+    for (auto const& name : site.members) {
+      auto const rows = layers_.at(name)->shape().rows;
+      if (missing_.contains(name)) {
+        auto const metric = metric_of(bases_.metrics, name);
+        put(name, site.can_be_joint()
+                      ? fit<T>(moments_->outputs_range(first, rows), options_.ridge, metric)
+                      : fit<T>(*moments_, options_.ridge, metric));
+      }
+      first += rows;
+    }
+  }
+
+  std::map<std::string, linear<T> const*> layers_;
+  bart<T>& changing_;
+  bart_bases<T> const& bases_;
+  std::map<std::string, planned_layer> planned_;
+  std::map<std::string, linear_site> sites_;
+  std::string current_;            // the site that is being told
+  std::set<std::string> missing_;  // its layers that have to be fitted
+  std::optional<joint_moments> moments_;
+  sequential_options<T> const& options_;
+  site_progress const& progress_;
+  index_t done_ = 0;
+};
+
+}  // namespace detail
+
+/// The model of a plan with each layer fitted, from the first to the last, to the inputs that the
+/// layers before it really produce, so that it mends what they have lost (compress/whiten.hpp, the
+/// function fit of joint moments). Two forward passes and the moments; no gradients.
+template <real T>
+auto compress_sequentially(bart<T> const& original, calibration_tokens const& data,
+                           bart_bases<T> const& bases, compression_plan const& plan,
+                           sequential_options<T> const& options = {},
+                           site_progress const& progress = {}) -> bart<T> {
+  auto changing = original;
+  detail::sequential_fitter<T> fitter(original, changing, bases, plan, options, progress);
+  walk(original, std::as_const(changing), data, fitter);
+  return changing;
+}
+
+}  // namespace v0
+}  // namespace eckart

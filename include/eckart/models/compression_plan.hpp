@@ -1,0 +1,321 @@
+#pragma once
+
+#include "eckart/core/concepts.hpp"
+#include "eckart/core/error.hpp"
+#include "eckart/core/view.hpp"
+#include "eckart/factor/cost.hpp"
+#include "eckart/io/file.hpp"
+#include "eckart/io/json.hpp"
+#include "eckart/io/json_string.hpp"
+#include "eckart/io/utf8.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <ostream>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// In which form and rank every layer of a model is to be stored, as a value and as a JSON file
+/// that a person can edit.
+namespace eckart {
+inline namespace v0 {
+
+/// How one weight matrix (outputs, inputs), or a stack of several, is to be stored.
+struct planned_layer {
+  std::string name;
+  shape2 shape;
+  form stored_as = form::dense;
+  index_t rank = 0;  ///< 1 to min(m, n); min(m, n) if dense
+  double predicted_loss = 0;
+
+  auto operator==(planned_layer const&) const -> bool = default;
+};
+
+struct compression_plan {
+  std::string objective;  ///< what the losses are: "relative-output-error"
+  std::vector<planned_layer> layers;
+
+  auto operator==(compression_plan const&) const -> bool = default;
+};
+
+/// A weight matrix of a model.
+struct named_shape {
+  std::string name;
+  shape2 shape;
+
+  auto operator==(named_shape const&) const -> bool = default;
+};
+
+/// Numbers that a layer stores when it is compressed, without its bias.
+inline auto plan_parameters(planned_layer const& layer) -> std::uint64_t {
+  return cost::parameters(layer.stored_as, layer.shape, layer.rank);
+}
+
+namespace detail {
+
+/// Above all matrices there are, and small enough that no number of parameters overflows.
+inline constexpr index_t largest_planned_extent = index_t{1} << 24;
+
+/// The sum of count(layer); the largest number if it is above.
+template <class Count>
+auto plan_total(compression_plan const& plan, Count count) -> std::uint64_t {
+  constexpr auto most = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t total = 0;
+  for (auto const& layer : plan.layers) {
+    total += std::min<std::uint64_t>(count(layer), most - total);
+  }
+  return total;
+}
+
+/// What is wrong with a layer by itself; nothing if all is well.
+inline auto fault_of(planned_layer const& layer) -> std::string {
+  auto const rows = layer.shape.rows;
+  auto const cols = layer.shape.cols;
+  auto const full = std::min(rows, cols);
+  if (layer.name.empty()) {
+    return "the name is empty";
+  }
+  if (find_invalid_utf8(layer.name)) {
+    return "the name is not valid UTF-8";
+  }
+  if (full < 1 || std::max(rows, cols) > largest_planned_extent) {
+    return message("shape [", rows, ", ", cols, "] is not in 1 to ", largest_planned_extent);
+  }
+  if (layer.stored_as == form::dense && layer.rank != full) {
+    return message("rank ", layer.rank, " of a dense ", layer.shape, " matrix, it must be ", full);
+  }
+  if (layer.rank < 1 || layer.rank > full) {
+    return message("rank ", layer.rank, " of a ", layer.shape, " matrix is not in 1 to ", full);
+  }
+  if (!(layer.predicted_loss >= 0 && std::isfinite(layer.predicted_loss))) {
+    return message("predicted_loss ", layer.predicted_loss, " is not a finite number from 0 on");
+  }
+  return {};
+}
+
+/// What is wrong with a plan, the layer named; nothing if all is well.
+inline auto fault_of(compression_plan const& plan) -> std::string {
+  if (plan.objective.empty() || find_invalid_utf8(plan.objective)) {
+    return message("objective ", json_quoted(plan.objective), " is empty or not valid UTF-8");
+  }
+  std::set<std::string_view> seen;
+  for (auto const& layer : plan.layers) {
+    auto fault = fault_of(layer);
+    if (fault.empty() && !seen.insert(layer.name).second) {
+      fault = "the name appears twice";
+    }
+    if (!fault.empty()) {
+      return message("layer ", json_quoted(layer.name), ": ", fault);
+    }
+  }
+  return {};
+}
+
+inline auto planned_form(std::string_view text, std::string_view name) -> form {
+  std::string known(name_of(form::dense));
+  if (text == known) {
+    return form::dense;
+  }
+  for (auto const f : all_factor_forms) {
+    if (text == name_of(f)) {
+      return f;
+    }
+    known += message(", ", name_of(f));
+  }
+  throw format_error(message(name, ": key \"form\": ", json_quoted(text), " is none of ", known),
+                     0);
+}
+
+/// A misspelled key would otherwise be ignored.
+template <class Json>
+void refuse_unknown_keys(Json const& object, std::span<std::string_view const> known,
+                         std::string_view name) {
+  for (auto const& [key, value] : object.items()) {
+    if (std::ranges::find(known, std::string_view(key)) == known.end()) {
+      throw format_error(message(name, ": key ", json_quoted(key), " is unknown"), 0);
+    }
+  }
+}
+
+/// What the file may state, but only rightly.
+template <class Json>
+void check_stated(Json const& object, std::string_view key, std::uint64_t counted,
+                  std::string_view name) {
+  auto const stated = json_value_or<std::uint64_t>(object, key, counted, name);
+  if (stated != counted) {
+    throw format_error(message(name, ": key ", json_quoted(key), " is ", stated, ", should be ",
+                               counted, " or left out"),
+                       0);
+  }
+}
+
+template <class Json>
+auto read_planned_layer(Json const& json, std::size_t number, std::string_view file)
+    -> planned_layer {
+  constexpr std::array<std::string_view, 6> keys{"name", "shape",      "form",
+                                                 "rank", "parameters", "predicted_loss"};
+  planned_layer layer;
+  layer.name = json_value<std::string>(json, "name", message(file, ": layers[", number, "]"));
+  auto const name = message(file, ": layer ", json_quoted(layer.name));
+  refuse_unknown_keys(json, keys, name);
+  auto const shape = json_value<std::vector<index_t>>(json, "shape", name);
+  if (shape.size() != 2) {
+    throw format_error(message(name, ": key \"shape\": ", shape.size(), " numbers, not 2"), 0);
+  }
+  layer.shape = {shape[0], shape[1]};
+  layer.stored_as = planned_form(json_value<std::string>(json, "form", name), name);
+  layer.rank = layer.stored_as == form::dense
+                   ? json_value_or<index_t>(json, "rank", std::min(shape[0], shape[1]), name)
+                   : json_value<index_t>(json, "rank", name);
+  layer.predicted_loss = json_value<double>(json, "predicted_loss", name);
+  if (auto const fault = fault_of(layer); !fault.empty()) {
+    throw format_error(message(name, ": ", fault), 0);
+  }
+  check_stated(json, "parameters", plan_parameters(layer), name);
+  return layer;
+}
+
+/// The shortest text that is read as the same number; no locale has a part in it.
+template <class T>
+auto number_text(T value) -> std::string {
+  std::array<char, 32> text;
+  auto const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  return {text.data(), end};
+}
+
+inline auto json_line(planned_layer const& layer) -> std::string {
+  std::string text = "{\"name\": ";
+  text += json_string(layer.name);
+  text += ", \"shape\": [";
+  text += number_text(layer.shape.rows);
+  text += ", ";
+  text += number_text(layer.shape.cols);
+  text += "], \"form\": ";
+  text += json_string(name_of(layer.stored_as));
+  text += ", \"rank\": ";
+  text += number_text(layer.rank);
+  text += ", \"parameters\": ";
+  text += number_text(plan_parameters(layer));
+  text += ", \"predicted_loss\": ";
+  text += number_text(layer.predicted_loss);
+  text += '}';
+  return text;
+}
+
+}  // namespace detail
+
+/// Numbers that all layers of the plan store.
+inline auto plan_parameters(compression_plan const& plan) -> std::uint64_t {
+  return detail::plan_total(plan, [](planned_layer const& l) { return plan_parameters(l); });
+}
+
+/// Numbers that the same layers store if all are dense.
+inline auto dense_parameters(compression_plan const& plan) -> std::uint64_t {
+  return detail::plan_total(
+      plan, [](planned_layer const& l) { return cost::parameters(form::dense, l.shape, l.rank); });
+}
+
+/// The plan as JSON text, a line a layer. Throws shape_error that names the layer if a reader would
+/// refuse it.
+inline auto to_json(compression_plan const& plan) -> std::string {
+  if (auto const fault = detail::fault_of(plan); !fault.empty()) {
+    throw shape_error(message("to_json: plan: ", fault));
+  }
+  std::string text = "{\n  \"eckart_plan\": 1,\n  \"objective\": ";
+  text += json_string(plan.objective);
+  text += ",\n  \"layers\": [";
+  char const* before = "\n    ";
+  for (auto const& layer : plan.layers) {
+    text += before;
+    text += detail::json_line(layer);
+    before = ",\n    ";
+  }
+  text += plan.layers.empty() ? "],\n  \"parameters\": " : "\n  ],\n  \"parameters\": ";
+  text += detail::number_text(plan_parameters(plan));
+  text += ",\n  \"dense_parameters\": ";
+  text += detail::number_text(dense_parameters(plan));
+  text += "\n}\n";
+  return text;
+}
+
+/// Writes the plan, complete or not at all. Throws shape_error as to_json, and io_error.
+inline void write_compression_plan(std::filesystem::path const& path,
+                                   compression_plan const& plan) {
+  auto const text = to_json(plan);
+  write_atomically(path, [&](std::ostream& out) { out << text; });
+}
+
+/// The plan of a parsed file. Numbers of parameters, and the rank of a dense matrix, may be left
+/// out; if they are there, they must be right. Throws format_error that names the file, the layer
+/// and the key: a version other than 1, missing, unknown or mistyped keys, a form that does not
+/// exist, a shape or rank that cannot be, a name that appears twice, a wrong number of parameters.
+template <class Json = nlohmann::json>
+auto read_compression_plan(Json const& json, std::string_view name) -> compression_plan {
+  constexpr std::array<std::string_view, 5> keys{"eckart_plan", "objective", "layers", "parameters",
+                                                 "dense_parameters"};
+  auto const version = json_value<std::int64_t>(json, "eckart_plan", name);
+  if (version != 1) {
+    throw format_error(message(name, ": key \"eckart_plan\": version ", version, ", not 1"), 0);
+  }
+  detail::refuse_unknown_keys(json, keys, name);
+  compression_plan plan{json_value<std::string>(json, "objective", name), {}};
+  for (auto const& layer : json_value<std::vector<Json>>(json, "layers", name)) {
+    plan.layers.push_back(detail::read_planned_layer(layer, plan.layers.size(), name));
+  }
+  if (auto const fault = detail::fault_of(plan); !fault.empty()) {
+    throw format_error(message(name, ": ", fault), 0);
+  }
+  detail::check_stated(json, "parameters", plan_parameters(plan), name);
+  detail::check_stated(json, "dense_parameters", dense_parameters(plan), name);
+  return plan;
+}
+
+/// The plan of a file. Throws io_error, and format_error as above.
+template <class Json = nlohmann::json>
+auto read_compression_plan(std::filesystem::path const& path) -> compression_plan {
+  return read_compression_plan<Json>(read_json<Json>(path), path.string());
+}
+
+/// Throws format_error that names the layer unless every layer of the plan is one of the model's
+/// matrices and has its shape. Matrices that are not planned stay as they are. `name` is of the
+/// plan's file. O((l + s) log s).
+inline void check_plan(compression_plan const& plan, std::span<named_shape const> shapes,
+                       std::string_view name = "plan") {
+  std::map<std::string_view, shape2> known;
+  for (auto const& [layer, shape] : shapes) {
+    known.emplace(layer, shape);
+  }
+  for (auto const& layer : plan.layers) {
+    auto const found = known.find(layer.name);
+    auto const where = message(name, ": layer ", detail::json_quoted(layer.name), ": ");
+    if (found == known.end()) {
+      throw format_error(message(where, "the model has none of this name"), 0);
+    }
+    if (found->second != layer.shape) {
+      throw format_error(
+          message(where, "planned as ", layer.shape, ", the model's is ", found->second), 0);
+    }
+  }
+}
+
+/// Throws shape_error with both figures if the plan stores more than `most` parameters.
+inline void check_plan_budget(compression_plan const& plan, std::uint64_t most,
+                              std::string_view name = "plan") {
+  if (auto const parameters = plan_parameters(plan); parameters > most) {
+    throw shape_error(
+        message(name, ": ", parameters, " parameters are more than the budget of ", most));
+  }
+}
+
+}  // namespace v0
+}  // namespace eckart

@@ -1,0 +1,195 @@
+#pragma once
+
+#include "eckart/compress/whiten.hpp"
+#include "eckart/models/bart_metrics.hpp"
+#include "eckart/models/compress_bart.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace eckart {
+inline namespace v0 {
+
+/// The best layers of every rank for a model's layers, and for the joint layers that may replace
+/// some of them. Losses are relative: 1 is the loss of a layer that answers its mean always, so
+/// that those of all layers can be added; a joint layer has the sum of its members'.
+template <real T>
+struct bart_bases {
+  std::map<std::string, fitted_basis<T>> layers;  ///< by the name of the layer or joint layer
+  std::map<std::string, double> scales;           ///< of a single layer: its weight over its energy
+  layer_metrics metrics;
+};
+
+/// Weights of the layers' losses, by name.
+using layer_weights = std::map<std::string, double>;
+
+/// How a model's layers are fitted.
+struct bart_fit_options {
+  bool whitened = true;  ///< by the moments of the inputs; otherwise plain SVD
+  fit_options fit = {};
+  layer_metrics metrics = {};  ///< of the layers' errors; the identity where none is given
+};
+
+namespace detail {
+
+/// The layers of a model by name.
+template <real T>
+auto layers_by_name(bart<T> const& model) -> std::map<std::string, linear<T> const*> {
+  std::map<std::string, linear<T> const*> layers;
+  model.visit_linears(
+      [&](std::string const& name, linear<T> const& layer) { layers.emplace(name, &layer); });
+  return layers;
+}
+
+inline auto moments_at(bart_moments const& moments, std::string const& site)
+    -> input_moments const& {
+  auto const found = moments.find(site);
+  if (found == moments.end()) {
+    throw shape_error(message("fit_layers: no moments of the inputs of ", site));
+  }
+  return found->second;
+}
+
+inline auto metric_of(layer_metrics const& metrics, std::string const& name) -> output_metric {
+  auto const found = metrics.find(name);
+  return found == metrics.end() ? output_metric{} : found->second;
+}
+
+/// Scales all losses of a basis, those of its members by the metric's being 1 / energy.
+template <real T>
+void scale_losses(fitted_basis<T>& basis, double factor) {
+  for (auto& loss : basis.losses) {
+    loss *= factor;
+  }
+  basis.unexplained *= factor;
+  basis.energy *= factor;
+}
+
+inline auto inverse_or_zero(double x) -> double {
+  return x > 0 ? 1 / x : 0;
+}
+
+/// The metrics of a joint layer's members, each times the scale of its loss, as one.
+template <real T>
+auto joint_metric(std::vector<std::string> const& members, bart_bases<T> const& bases)
+    -> output_metric {
+  index_t outputs = 0;
+  bool full = false;
+  for (auto const& name : members) {
+    outputs += bases.layers.at(name).shape().rows;
+    full = full || (bases.metrics.contains(name) && bases.metrics.at(name).full);
+  }
+  output_metric result;
+  if (full) {
+    result.full = make_matrix<double>({outputs, outputs});
+    result.full->fill(0);
+  } else {
+    result.diagonal = make_vector<double>(outputs);
+  }
+  index_t first = 0;
+  for (auto const& name : members) {
+    auto const rows = bases.layers.at(name).shape().rows;
+    auto const scale = bases.scales.at(name);
+    auto const own = metric_of(bases.metrics, name);
+    for (index_t i = 0; i < rows; ++i) {
+      auto const at = static_cast<std::size_t>(i);
+      auto const diagonal = scale * (own.diagonal ? (*own.diagonal)(at) : 1.0);
+      if (!full) {
+        (*result.diagonal)(static_cast<std::size_t>(first) + at) = diagonal;
+        continue;
+      }
+      as_view (*result.full)(first + i, first + i) = diagonal;
+      for (index_t j = 0; own.full && j < rows; ++j) {
+        as_view (*result.full)(first + i, first + j) = scale * as_view(*own.full)(i, j);
+      }
+    }
+    first += rows;
+  }
+  return result;
+}
+
+template <real T>
+auto bias_of(linear<T> const& layer) -> std::span<T const> {
+  return layer.has_bias() ? as_span(*layer.bias()) : std::span<T const>();
+}
+
+}  // namespace detail
+
+/// Fits every layer that matches a target, each by itself. Throws shape_error if a target matches
+/// nothing or moments are missing.
+template <real T>
+auto fit_layers(bart<T> const& model, bart_moments const& moments,
+                std::span<std::string const> targets, bart_fit_options const& options = {},
+                site_progress const& progress = {}) -> bart_bases<T> {
+  detail::layers_to_replace<linear<T> const>(model, targets);
+  auto const layers = detail::layers_by_name(model);
+  bart_bases<T> bases;
+  bases.metrics = options.metrics;
+  auto const sites = bart_sites(model.config());
+  index_t done = 0;
+  for (auto const& site : sites) {
+    if (progress) {
+      progress(done, static_cast<index_t>(sites.size()), site.name);
+    }
+    ++done;
+    for (auto const& name : site.members) {
+      if (matches_target(name, targets)) {
+        auto const& layer = *layers.at(name);
+        auto basis = options.whitened ? fit(layer.dense_weight(), detail::bias_of(layer),
+                                            detail::moments_at(moments, site.name), options.fit,
+                                            detail::metric_of(bases.metrics, name))
+                                      : svd_basis(layer.dense_weight(), detail::bias_of(layer));
+        bases.scales[name] = detail::inverse_or_zero(basis.energy);
+        detail::scale_losses(basis, bases.scales[name]);
+        bases.layers.emplace(name, std::move(basis));
+      }
+    }
+  }
+  return bases;
+}
+
+/// Adds the joint layers whose members have all been fitted. Their members count by the scales of
+/// their losses, so weigh() comes before. Throws shape_error if moments are missing.
+template <real T>
+void fit_joint_layers(bart<T> const& model, bart_moments const& moments, bart_bases<T>& bases,
+                      fit_options const& options = {}) {
+  auto const layers = detail::layers_by_name(model);
+  for (auto const& site : bart_sites(model.config())) {
+    if (!site.can_be_joint() || !std::ranges::all_of(site.members, [&](auto const& name) {
+          return bases.scales.contains(name);
+        })) {
+      continue;
+    }
+    std::vector<linear<T> const*> members;
+    for (auto const& name : site.members) {
+      members.push_back(layers.at(name));
+    }
+    auto const joint = joint_layer(members);
+    bases.layers.insert_or_assign(site.name, fit(joint.dense_weight(), detail::bias_of(joint),
+                                                 detail::moments_at(moments, site.name), options,
+                                                 detail::joint_metric(site.members, bases)));
+  }
+}
+
+/// Counts the losses of each layer so many times. Joint layers are dropped: their factors depend on
+/// the weights of their members. Throws std::out_of_range for a layer without a weight.
+template <real T>
+void weigh(bart_bases<T>& bases, layer_weights const& weights) {
+  std::erase_if(bases.layers, [&](auto const& one) { return !bases.scales.contains(one.first); });
+  for (auto& [name, scale] : bases.scales) {
+    auto const factor = weights.at(name);
+    scale *= factor;
+    detail::scale_losses(bases.layers.at(name), factor);
+  }
+}
+
+}  // namespace v0
+}  // namespace eckart

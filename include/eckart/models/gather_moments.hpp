@@ -1,0 +1,60 @@
+#pragma once
+
+#include "eckart/compress/statistics.hpp"
+#include "eckart/models/bart_sites.hpp"
+#include "eckart/models/calibration_walk.hpp"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+
+namespace eckart {
+inline namespace v0 {
+
+/// The moments of the inputs of all linear layers: one for each site, by its name, for layers with
+/// a common input have them in common. "lm_head" is the decoder's output.
+using bart_moments = std::map<std::string, input_moments>;
+
+/// Called with the number of sites that are done, the number of all, and the name of the next.
+using site_progress = std::function<void(index_t, index_t, std::string const&)>;
+
+namespace detail {
+
+template <real T>
+class moment_gatherer {
+ public:
+  moment_gatherer(index_t total, site_progress const& progress)
+      : total_(total), progress_(progress) {}
+
+  void add(std::string const& site, matrix_view<T const>, matrix_view<T const> inputs) {
+    auto const known = moments.try_emplace(site, inputs.cols);
+    if (known.second && progress_) {
+      progress_(done_++, total_, site);
+    }
+    known.first->second.add(inputs);
+  }
+  void finish(std::string const&) {}
+
+  bart_moments moments;
+
+ private:
+  index_t total_;
+  site_progress const& progress_;
+  index_t done_ = 0;
+};
+
+}  // namespace detail
+
+/// The moments of all sites of a model in one pass over the calibration tokens.
+template <real T>
+auto gather_moments(bart<T> const& model, calibration_tokens const& data,
+                    site_progress const& progress = {}) -> bart_moments {
+  auto const sites = static_cast<index_t>(bart_sites(model.config()).size()) + 1;
+  detail::moment_gatherer<T> gatherer(sites, progress);
+  walk(model, data, gatherer);
+  return std::move(gatherer.moments);
+}
+
+}  // namespace v0
+}  // namespace eckart

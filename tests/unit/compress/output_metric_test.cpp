@@ -1,0 +1,186 @@
+#include "eckart/compress/output_metric.hpp"
+
+#include "support/matrix_check.hpp"
+#include "support/random_matrix.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+using namespace eckart;
+using support::distance;
+using support::epsilon;
+using support::identical;
+using support::not_a_number;
+using support::product;
+using support::random_matrix;
+using support::refusal;
+
+namespace {
+
+constexpr index_t orders[] = {1, 2, 5, 30, 130};
+
+// Positive definite, smallest eigenvalue about 0.1 of the mean diagonal.
+auto positive_definite(index_t m, unsigned seed) -> matrix<double> {
+  auto const a = random_matrix<double>(m, m, seed);
+  auto result = product(op::transpose, a, op::none, a);
+  for (index_t i = 0; i < m; ++i) {
+    as_view(result)(i, i) += 0.1 * static_cast<double>(m);
+  }
+  return result;
+}
+
+auto of_diagonal(std::vector<double> const& values) -> output_metric {
+  output_metric metric;
+  metric.diagonal = make_vector<double>(static_cast<index_t>(values.size()));
+  std::ranges::copy(values, metric.diagonal->begin());
+  return metric;
+}
+
+auto of_full(matrix<double> m) -> output_metric {
+  output_metric metric;
+  metric.full = std::move(m);
+  return metric;
+}
+
+auto mean_diagonal(matrix<double> const& m) -> double {
+  double sum = 0;
+  for (index_t i = 0; i < as_view(m).rows; ++i) {
+    sum += as_view(m)(i, i);
+  }
+  return sum / static_cast<double>(as_view(m).rows);
+}
+
+}  // namespace
+
+TEST_CASE("without a metric the root is the identity") {
+  auto const a = random_matrix<double>(4, 6, 1);
+  detail::metric_root const root({}, 4);
+  CHECK(identical(root.times(a), a));
+  CHECK(identical(root.solve(a), a));
+}
+
+TEST_CASE("the root of a full metric, transposed, times itself is the metric") {
+  for (auto const m : orders) {
+    CAPTURE(m);
+    auto const metric = positive_definite(m, 2);
+    auto identity = make_matrix<double>({m, m});
+    identity.fill(0);
+    for (index_t i = 0; i < m; ++i) {
+      as_view(identity)(i, i) = 1;
+    }
+    auto const p = detail::metric_root(of_full(metric), m).times(identity);
+    auto const back = product(op::transpose, p, op::none, p);
+    // Cholesky's error, as in the tests of it, and the lift of a billionth of the diagonal.
+    auto const lift = 1e-9 * mean_diagonal(metric) * std::sqrt(static_cast<double>(m));
+    CHECK(distance(back, metric) <=
+          10 * static_cast<double>(m) * epsilon<double> * frobenius_norm(metric) + 1.001 * lift);
+    CHECK(distance(back, metric) >= 0.9 * lift);
+  }
+}
+
+TEST_CASE("the errors that a root gives cost what the metric says") {
+  auto const m = positive_definite(7, 3);
+  auto const e = random_matrix<double>(7, 12, 4);
+  auto const squared = frobenius_norm(detail::metric_root(of_full(m), 7).times(e));
+  auto const cost = product(op::transpose, e, op::none, product(m, e));
+  double sum = 0;
+  for (index_t i = 0; i < 12; ++i) {
+    sum += as_view(cost)(i, i);
+  }
+  CHECK(std::abs(squared * squared - sum) <= 1e-8 * sum);
+}
+
+TEST_CASE("solve takes back what times does, for any number of columns") {
+  for (auto const m : orders) {
+    for (index_t const columns : {1, 3, 40}) {
+      CAPTURE(m);
+      CAPTURE(columns);
+      auto const a = random_matrix<double>(m, columns, 5);
+      auto const weights = support::positive_vector<double>(m, 6);
+      for (auto const& metric :
+           {of_full(positive_definite(m, 7)), of_diagonal({weights.begin(), weights.end()})}) {
+        detail::metric_root const root(metric, m);
+        // The condition of the roots is below 1e3 sqrt(m) here.
+        auto const bound = 1e-11 * static_cast<double>(m) * frobenius_norm(a);
+        CHECK(distance(root.solve(root.times(a)), a) <= bound);
+        CHECK(distance(root.times(root.solve(a)), a) <= bound);
+      }
+    }
+  }
+}
+
+TEST_CASE("a diagonal metric multiplies rows by the roots of its weights") {
+  detail::metric_root const root(of_diagonal({4, 0, 16}), 3);
+  matrix<double> const a{{1, 2}, {3, 4}, {5, 6}};
+  CHECK(identical(root.times(a), matrix<double>{{2, 4}, {0, 0}, {20, 24}}));
+  CHECK(identical(root.solve(a), matrix<double>{{0.5, 1}, {0, 0}, {1.25, 1.5}}));
+}
+
+TEST_CASE("only the lower triangle of a full metric is read") {
+  auto m = positive_definite(5, 8);
+  auto const a = random_matrix<double>(5, 4, 9);
+  auto const expected = detail::metric_root(of_full(m), 5).times(a);
+  for (index_t i = 0; i < 5; ++i) {
+    for (index_t j = i + 1; j < 5; ++j) {
+      as_view(m)(i, j) = not_a_number<double>;
+    }
+  }
+  CHECK(identical(detail::metric_root(of_full(m), 5).times(a), expected));
+}
+
+TEST_CASE("a semidefinite metric has a root up to a billionth, the metric 0 next to none") {
+  for (index_t const m : {2, 9, 60}) {
+    CAPTURE(m);
+    auto const reader = random_matrix<double>(1, m, 10);
+    auto const metric = product(op::transpose, reader, op::none, reader);
+    auto const e = random_matrix<double>(m, 3, 11);
+    auto const root = detail::metric_root(of_full(metric), m);
+    auto const norm = frobenius_norm(root.times(e));
+    auto const expected = frobenius_norm(product(reader, e));
+    CHECK(std::abs(norm * norm - expected * expected) <=
+          2e-9 * mean_diagonal(metric) * frobenius_norm(e) * frobenius_norm(e));
+    auto zero = metric;
+    zero.fill(0);
+    CHECK(frobenius_norm(detail::metric_root(of_full(zero), m).times(e)) <= 1e-90);
+    CHECK(distance(detail::metric_root(of_full(zero), m)
+                       .solve(detail::metric_root(of_full(zero), m).times(e)),
+                   e) <= 1e-12 * frobenius_norm(e));
+  }
+}
+
+TEST_CASE("the weighted variance is the sum of the variances, each times its weight") {
+  auto variance = make_vector<double>(3);
+  std::ranges::copy(std::vector<double>{1, 2, 4}, variance.begin());
+  CHECK(detail::weighted_variance(variance, {}) == 7);
+  CHECK(detail::weighted_variance(variance, of_diagonal({3, 0, 0.5})) == 5);
+}
+
+TEST_CASE("metrics that do not fit the outputs, or are none, are refused by name") {
+  auto const told = [](output_metric const& metric, index_t outputs) {
+    return refusal<shape_error>([&] { detail::metric_root(metric, outputs); });
+  };
+  CHECK(told(of_diagonal({1, 2}), 3) == "fit: 2 output weights for 3 outputs");
+  CHECK(told(of_diagonal({1, -2}), 2) == "fit: an output weight is -2");
+  CHECK(told(of_diagonal({not_a_number<double>}), 1) == "fit: an output weight is nan");
+  CHECK(told(of_diagonal({std::numeric_limits<double>::infinity()}), 1) ==
+        "fit: an output weight is inf");
+  CHECK(told(of_full(make_matrix<double>({2, 3})), 2) ==
+        "fit: an output metric 2 x 3 for 2 outputs");
+  CHECK(told(of_full(positive_definite(3, 12)), 2) == "fit: an output metric 3 x 3 for 2 outputs");
+  auto both = of_full(positive_definite(2, 13));
+  both.diagonal = of_diagonal({1, 1}).diagonal;
+  CHECK(told(both, 2) == "fit: an output metric with a diagonal and a full matrix");
+  auto indefinite = positive_definite(4, 14);
+  indefinite(2, 2) = -1;
+  CHECK_THROWS_AS(detail::metric_root(of_full(indefinite), 4), not_positive_definite);
+  auto negative = matrix<double>{{-1, 0}, {0, -1}};
+  CHECK_THROWS_AS(detail::metric_root(of_full(negative), 2), not_positive_definite);
+  indefinite(2, 2) = not_a_number<double>;
+  CHECK_THROWS_AS(detail::metric_root(of_full(indefinite), 4), numerical_error);
+}

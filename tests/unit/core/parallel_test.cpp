@@ -1,0 +1,95 @@
+#include "eckart/core/parallel.hpp"
+
+#include "eckart/core/error.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace eckart;
+
+TEST_CASE("every number below the count is called once") {
+  for (index_t const count : {0, 1, 2, 3, 7, 100, 1000}) {
+    CAPTURE(count);
+    std::vector<int> calls(static_cast<std::size_t>(count), 0);
+    parallel_for(count, [&](index_t i) { ++calls[static_cast<std::size_t>(i)]; });
+    CHECK(std::ranges::count(calls, 1) == count);
+  }
+}
+
+TEST_CASE("a count below 0 calls nothing") {
+  bool called = false;
+  parallel_for(-3, [&](index_t) { called = true; });
+  CHECK(!called);
+}
+
+TEST_CASE("an exception of a call is thrown again, with its type, when all others have ended") {
+  for (index_t const bad : {0, 17, 99}) {
+    CAPTURE(bad);
+    std::vector<int> calls(100, 0);
+    std::string told;
+    try {
+      parallel_for(100, [&](index_t i) {
+        if (i == bad) {
+          throw shape_error(message("call ", i));
+        }
+        ++calls[static_cast<std::size_t>(i)];
+      });
+    } catch (shape_error const& e) {
+      told = e.what();
+    }
+    CHECK(told == message("call ", bad));
+    CHECK(std::ranges::count(calls, 1) == 99);
+  }
+}
+
+TEST_CASE("of many exceptions one is thrown") {
+  std::atomic<int> thrown = 0;
+  int caught = -1;
+  try {
+    parallel_for(50, [&](index_t i) {
+      ++thrown;
+      throw static_cast<int>(i);
+    });
+  } catch (int i) {
+    caught = i;
+  }
+  CHECK(thrown == 50);
+  CHECK(caught >= 0);
+  CHECK(caught < 50);
+}
+
+TEST_CASE("after an exception the next loop runs") {
+  CHECK_THROWS_AS(parallel_for(4, [](index_t) { throw std::runtime_error("one"); }),
+                  std::runtime_error);
+  std::atomic<int> calls = 0;
+  parallel_for(8, [&](index_t) { ++calls; });
+  CHECK(calls == 8);
+}
+
+TEST_CASE("a loop inside a loop calls everything once") {
+  std::vector<std::vector<int>> calls(6, std::vector<int>(9, 0));
+  parallel_for(6, [&](index_t i) {
+    parallel_for(
+        9, [&](index_t j) { ++calls[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)]; });
+  });
+  for (auto const& row : calls) {
+    CHECK(std::ranges::count(row, 1) == 9);
+  }
+}
+
+TEST_CASE("a function object is used, not copied") {
+  struct counter {
+    std::atomic<int> calls = 0;
+    counter() = default;
+    counter(counter const&) = delete;
+    auto operator=(counter const&) -> counter& = delete;
+    void operator()(index_t) { ++calls; }
+  } count;
+  parallel_for(5, count);
+  CHECK(count.calls == 5);
+}
