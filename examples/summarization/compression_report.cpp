@@ -91,7 +91,7 @@ auto report_on(compress_command const& command, std::filesystem::path const& bef
   report["objective"] = result.plan.objective;
   report["calibration"] = {{"dialogues", result.calibration_dialogues},
                            {"fingerprint", result.calibration_fingerprint},
-                           {"decoder_inputs", command.calibration.decoder_inputs}};
+                           {"decoder_inputs", result.decoder_inputs}};
   report["cost"] = {
       {"of", command.budget_of}, {"dense", result.dense_cost}, {"compressed", result.cost}};
   report["parameters"] = {{"targets_dense", planned_parameters(result.plan, true)},

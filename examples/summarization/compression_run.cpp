@@ -44,8 +44,8 @@ class compression_run {
   auto run() -> compression_outcome {
     eckart::fold(dense_);
     read();
-    if (is_sequential()) {
-      store_.emplace(layers_folder(command_), circumstances(), command_.restart);
+    if (is_sequential() && std::filesystem::exists(layers_folder(command_))) {
+      open_store();
     }
     auto const moments = gather();
     auto bases = fit(moments);
@@ -53,19 +53,28 @@ class compression_run {
     auto const cost = cost_model();
     compression_outcome result{compressed(bases, plan),
                                plan,
-                               0,
+                               eckart::planned_cost(dense_.config(), bases, plan, cost),
                                eckart::dense_cost(bases, cost),
                                {},
                                dialogues_,
-                               fingerprint_};
-    for (auto const& layer : plan.layers) {
-      result.cost += cost(layer.name, layer.stored_as, layer.shape, layer.rank);
-    }
+                               fingerprint_,
+                               decoder_inputs_};
+    fold_again(result.model);
     result.steps = std::move(steps_);
     return result;
   }
 
  private:
+  /// The fit gives every layer a bias, of which those of keys and values are again not needed.
+  static void fold_again(eckart::bart<float>& model) {
+    model.visit_attentions([](std::string const&, eckart::multi_head_attention<float>& a) {
+      if (a.k_proj) {
+        eckart::drop_key_bias(a);
+        eckart::fold_value_bias(a);
+      }
+    });
+  }
+
   template <class F>
   auto timed(std::string name, F f) {
     stopwatch const clock;
@@ -100,9 +109,10 @@ class compression_run {
       return;
     }
     if (has_moments_file()) {
-      if (is_sequential() || command_.sensitivity > 0) {
+      if (is_sequential() || command_.sensitivity > 0 || command_.budget_of != "bytes") {
         throw eckart::error(
-            "compress: --calibration names moments, but --method sequential and --sensitivity need "
+            "compress: --calibration names moments, but --method sequential, --sensitivity and "
+            "budgets of FLOPs or time need "
             "the dialogues themselves");
       }
       return;
@@ -114,6 +124,7 @@ class compression_run {
     });
     dialogues_ = set_->sources.size();
     fingerprint_ = set_->fingerprint;
+    decoder_inputs_ = command_.calibration.decoder_inputs;
   }
 
   auto gather() -> eckart::bart_moments {
@@ -127,6 +138,7 @@ class compression_run {
                            command_.calibration.data.file.string());
       dialogues_ = loaded.origin.examples;
       fingerprint_ = loaded.origin.data;
+      decoder_inputs_ = loaded.origin.decoder_inputs;
       return std::move(loaded.moments);
     }
     return timed("calibration", [&] {
@@ -206,11 +218,16 @@ class compression_run {
       return eckart::read_compression_plan(store_->plan_file());
     }
     auto plan = new_plan(bases);
-    if (store_) {
+    if (is_sequential()) {
+      if (!store_) {  // only now, so that what is refused before leaves nothing behind
+        open_store();
+      }
       eckart::write_compression_plan(store_->plan_file(), plan);
     }
     return plan;
   }
+
+  void open_store() { store_.emplace(layers_folder(command_), circumstances(), command_.restart); }
 
   auto new_plan(eckart::bart_bases<float> const& bases) -> eckart::compression_plan {
     if (!command_.plan.empty()) {
@@ -248,12 +265,9 @@ class compression_run {
     eckart::check_plan(plan, shapes, command_.plan.string());
     if (command_.budget) {
       auto const cost = cost_model();
-      auto const dense = static_cast<double>(eckart::dense_cost(bases, cost));
-      std::uint64_t total = 0;
-      for (auto const& layer : plan.layers) {
-        total += cost(layer.name, layer.stored_as, layer.shape, layer.rank);
-      }
-      if (static_cast<double>(total) > *command_.budget * dense) {
+      auto const dense = eckart::dense_cost(bases, cost);
+      auto const total = eckart::planned_cost(dense_.config(), bases, plan, cost);
+      if (static_cast<double>(total) > *command_.budget * static_cast<double>(dense)) {
         throw eckart::shape_error(fmt::format(
             "{}: the plan costs {} of the dense layers' {} ({}), above the budget {}",
             command_.plan.string(), total, dense, command_.budget_of, *command_.budget));
@@ -310,6 +324,7 @@ class compression_run {
   std::optional<layer_store> store_;
   std::size_t dialogues_ = 0;
   std::string fingerprint_;
+  std::string decoder_inputs_;
   std::vector<timed_step> steps_;
   mutable std::optional<eckart::layer_cost> times_;
 };

@@ -26,6 +26,7 @@ struct compression_outcome {
   std::vector<timed_step> steps;
   std::size_t calibration_dialogues = 0;
   std::string calibration_fingerprint;
+  std::string decoder_inputs;
 };
 
 /// Calibrates, plans and fits as the command says. Progress on stderr unless quiet. Throws

@@ -23,7 +23,7 @@
 ///
 ///   W' = U_k U_k^T W,  b' = b + (W - W') E[x],  U the eigenvectors of W C W^T,
 ///
-/// and then equals the sum of the eigenvalues from the k-th on: Eckart and Young for W C^(1/2),
+/// and then equals the sum of the eigenvalues after the k-th: Eckart and Young for W C^(1/2),
 /// whose left singular vectors U are. Nothing is inverted, so C may be singular (Chen et al.,
 /// DRONE, NeurIPS 2021; Wang et al., SVD-LLM, ICLR 2025, by Cholesky factors).
 namespace eckart {

@@ -126,7 +126,8 @@ auto hidden_metric(feed_forward<T> const& ffn, input_moments const& inputs) -> m
 /// What an error of each layer's output costs to first order in what reads it: of a query the
 /// spread of the keys of its head that it meets, of a key the queries, of a value the output layer,
 /// of a hidden unit the slope of the activation and the second layer. Covariances of keys, for a
-/// shift of all scores of a query changes nothing. Outputs that join the residual cost alike.
+/// shift of all scores of a query changes nothing; they are pooled over all texts, and of values it
+/// is left out how attention averages them. Outputs that join the residual cost alike.
 template <real T>
 auto bart_metrics(bart<T> const& model, bart_moments const& moments) -> layer_metrics {
   layer_metrics result;

@@ -44,8 +44,8 @@ concept walk_handler = requires(H& handler, std::string const& site, matrix_view
 /// model, and the inputs those that the second one has there with all that is behind in place.
 /// Where a layer's output is added to a residual, the outputs hold what brings the second model's
 /// sum back to that of the first. Without a second model inputs and outputs are of one model.
-/// Memory: four matrices (tokens, d_model), two without a second model; twice that of one forward
-/// pass of each model.
+/// Memory for each source token: two rows of d_model numbers in each model, those of the keys and
+/// values of all decoder layers, and of the hidden units of one layer of the second model.
 template <real T, walk_handler<T> Handler>
 class calibration_walk {
  public:
@@ -211,16 +211,18 @@ class calibration_walk {
       }
     }
     handler_.finish(name + ".fc1");
+    std::vector<matrix<T>> hidden_units;  // of the changing model, a matrix for each chunk
     if (changing) {
       for (auto const& c : chunks) {
-        auto const h = hidden(changing->ffn, part(other.x, c));
+        auto const& h = hidden_units.emplace_back(hidden(changing->ffn, part(other.x, c)));
         tell_sum(name + ".fc2", part(own.next, c), part(other.x, c), as_view(h));
       }
     }
     handler_.finish(name + ".fc2");
     if (changing) {
-      for (auto const& c : chunks) {
-        auto const h = hidden(changing->ffn, part(other.x, c));
+      for (std::size_t i = 0; i < chunks.size(); ++i) {
+        auto const& c = chunks[i];
+        auto const& h = hidden_units[i];
         auto update = make_matrix<T>({c.rows, original_.config().d_model});
         changing->ffn.fc2(as_view(h), as_view(update), scratch_);
         changing->final_layer_norm.add_and_normalize(as_view(update), part(other.x, c));

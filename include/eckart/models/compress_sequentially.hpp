@@ -146,6 +146,7 @@ auto compress_sequentially(bart<T> const& original, calibration_tokens const& da
                            bart_bases<T> const& bases, compression_plan const& plan,
                            sequential_options<T> const& options = {},
                            site_progress const& progress = {}) -> bart<T> {
+  refuse_overlap(original.config(), plan);
   auto changing = original;
   detail::sequential_fitter<T> fitter(original, changing, bases, plan, options, progress);
   walk(original, std::as_const(changing), data, fitter);

@@ -5,8 +5,10 @@
 #include "eckart/core/view.hpp"
 #include "eckart/factor/cost.hpp"
 #include "eckart/io/file.hpp"
-#include "eckart/io/json.hpp"
+#include "eckart/io/json_fwd.hpp"
+#include "eckart/io/json_parser.hpp"
 #include "eckart/io/json_string.hpp"
+#include "eckart/io/json_value.hpp"
 #include "eckart/io/utf8.hpp"
 
 #include <algorithm>

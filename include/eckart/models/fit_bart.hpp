@@ -63,7 +63,7 @@ inline auto metric_of(layer_metrics const& metrics, std::string const& name) -> 
   return found == metrics.end() ? output_metric{} : found->second;
 }
 
-/// Scales all losses of a basis, those of its members by the metric's being 1 / energy.
+/// All losses of a basis times a factor.
 template <real T>
 void scale_losses(fitted_basis<T>& basis, double factor) {
   for (auto& loss : basis.losses) {
@@ -157,7 +157,8 @@ auto fit_layers(bart<T> const& model, bart_moments const& moments,
 }
 
 /// Adds the joint layers whose members have all been fitted. Their members count by the scales of
-/// their losses, so weigh() comes before. Throws shape_error if moments are missing.
+/// their losses, so weigh() comes before. Not for plain SVD, which has no moments. Throws
+/// shape_error if moments are missing.
 template <real T>
 void fit_joint_layers(bart<T> const& model, bart_moments const& moments, bart_bases<T>& bases,
                       fit_options const& options = {}) {

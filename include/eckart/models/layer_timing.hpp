@@ -55,7 +55,7 @@ auto nanoseconds_of_call(linear<T> const& layer, index_t rows) -> std::uint64_t 
 
 /// The time on this machine, in nanoseconds, of a text of so many source tokens, read at once, and
 /// of `steps` written tokens of each of `beams` rows. Measured when first asked for, the least of
-/// the calls in four milliseconds; other work on the machine goes in.
+/// at least three calls; other work on the machine goes in.
 template <real T>
 auto time_cost(index_t source_tokens, index_t steps, index_t beams) -> layer_cost {
   using key = std::tuple<form, index_t, index_t, index_t, index_t>;

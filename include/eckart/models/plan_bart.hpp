@@ -19,7 +19,7 @@ inline namespace v0 {
 using layer_cost =
     std::function<std::uint64_t(std::string const& name, form stored_as, shape2 shape, index_t k)>;
 
-/// Numbers stored.
+/// Numbers stored; the places of pivoted rows, integers that no product reads, are not counted.
 inline auto parameter_cost() -> layer_cost {
   return [](std::string const&, form f, shape2 shape, index_t k) {
     return cost::parameters(f, shape, k);
@@ -154,9 +154,49 @@ auto planned_linear(fitted_basis<T> const& basis, planned_layer const& planned) 
 
 }  // namespace detail
 
+/// Throws shape_error for a plan with a joint layer and one of its members.
+inline void refuse_overlap(bart_config const& c, compression_plan const& plan) {
+  auto const has = [&](std::string const& name) {
+    return std::ranges::find(plan.layers, name, &planned_layer::name) != plan.layers.end();
+  };
+  for (auto const& site : bart_sites(c)) {
+    if (site.can_be_joint() && has(site.name)) {
+      auto const member = std::ranges::find_if(site.members, has);
+      if (member != site.members.end()) {
+        throw shape_error(message("plan: ", site.name, " stands for ", *member, " too"));
+      }
+    }
+  }
+}
+
+/// What the layers cost that were fitted: as planned, and dense where the plan does not name them.
+template <real T>
+auto planned_cost(bart_config const& c, bart_bases<T> const& bases, compression_plan const& plan,
+                  layer_cost const& cost) -> std::uint64_t {
+  auto total = dense_cost(bases, cost);
+  auto const without = [&](std::string const& name) {
+    if (bases.scales.contains(name)) {
+      auto const shape = bases.layers.at(name).shape();
+      total -= cost(name, form::dense, shape, std::min(shape.rows, shape.cols));
+    }
+  };
+  auto const sites = bart_sites(c);
+  for (auto const& layer : plan.layers) {
+    total += cost(layer.name, layer.stored_as, layer.shape, layer.rank);
+    auto const site = std::ranges::find(sites, layer.name, &linear_site::name);
+    if (site != sites.end()) {
+      std::ranges::for_each(site->members, without);
+    } else {
+      without(layer.name);
+    }
+  }
+  return total;
+}
+
 /// Replaces the layers of a plan, all or none. Layers that the plan leaves dense stay as they are.
 template <real T>
 void apply_plan(bart<T>& model, bart_bases<T> const& bases, compression_plan const& plan) {
+  refuse_overlap(model.config(), plan);
   auto changed = model;
   for (auto const& planned : plan.layers) {
     if (planned.stored_as != form::dense) {

@@ -23,8 +23,8 @@ struct sensitivity_options {
 /// How much of a model's cross-entropy hangs on each layer: one layer at a time is cut, alone, and
 /// the rise of the loss on these examples is divided by the loss that its basis predicts. The
 /// weight is a power of the ratio: measured far from where the plan will be and one at a time, it
-/// tells which layers matter more, but overstates by how much (docs/compression.md has the
-/// figures). Mean 1. One pass of teacher forcing a layer.
+/// tells which layers matter more, but overstates by how much (docs/results.md has the figures).
+/// Mean 1. One pass of teacher forcing a layer.
 template <real T>
 auto measured_sensitivity(bart<T> const& model, bart_bases<T> const& bases,
                           std::span<std::vector<token_id> const> sources,

@@ -1,0 +1,200 @@
+#include "eckart/models/calibration_walk.hpp"
+
+#include "eckart/models/bart_sites.hpp"
+#include "eckart/models/gather_moments.hpp"
+#include "eckart/models/teacher_forcing.hpp"
+#include "support/matrix_check.hpp"
+#include "unit/models/calibration_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace eckart;
+using bart_test::tiny_model;
+using calibration_test::recorder;
+using calibration_test::some_examples;
+using support::refusal;
+
+namespace {
+
+/// The largest difference of two matrices, in parts of the largest entry of the first.
+template <class T>
+auto relative_difference(matrix_view<T const> a, matrix_view<T const> b) -> double {
+  REQUIRE(a.shape() == b.shape());
+  double largest = 0;
+  double difference = 0;
+  for (index_t i = 0; i < a.rows; ++i) {
+    for (index_t j = 0; j < a.cols; ++j) {
+      largest = std::max(largest, std::abs(static_cast<double>(a(i, j))));
+      difference = std::max(difference, std::abs(static_cast<double>(a(i, j) - b(i, j))));
+    }
+  }
+  return difference / largest;
+}
+
+// Sums of some hundred products in another order, through ten layers that do not magnify much.
+constexpr double rounding = 1e-10;
+
+}  // namespace
+
+TEST_CASE("a walk sees what the encoder and the decoder compute, without padding") {
+  auto const model = bart<double>::load(tiny_model());
+  auto const data = some_examples(model.config(), 9);
+  recorder<double> seen;
+  walk(model, data.tokens, seen);
+  auto const& memory = seen.inputs.at(std::string(cross_kv_name));
+  auto const& hidden = seen.inputs.at("lm_head");
+  CHECK(memory.view().rows == data.tokens.sources.tokens());
+  CHECK(hidden.view().rows == data.tokens.targets.tokens());
+  for (std::size_t i = 0; i < data.sources.size(); ++i) {
+    // The labels of which the decoder reads these tokens: shifted left, the last does not matter.
+    std::vector<token_id> labels(data.targets[i].begin() + 1, data.targets[i].end());
+    labels.push_back(3);
+    auto const inputs = shift_right(labels, data.targets[i].front(), 1);
+    REQUIRE(inputs == data.targets[i]);
+    workspace<double> scratch;
+    auto const tokens = static_cast<index_t>(data.sources[i].size());
+    auto x = make_matrix<double>({tokens, model.config().d_model});
+    model.encoder()(data.sources[i], 1, {}, as_view(x), scratch);
+    std::vector<index_t> const source_of{0};
+    auto state = model.decoder().start(as_view(x), 1, {}, source_of,
+                                       static_cast<index_t>(inputs.size()), scratch);
+    auto y = make_matrix<double>({static_cast<index_t>(inputs.size()), model.config().d_model});
+    model.decoder()(inputs, state, as_view(y), scratch);
+    auto const at = static_cast<index_t>(i);
+    CHECK(relative_difference<double>(
+              as_view(x), memory.view().row_range(data.tokens.sources.start(at), tokens)) <
+          rounding);
+    CHECK(relative_difference<double>(
+              as_view(y), hidden.view().row_range(data.tokens.targets.start(at),
+                                                  data.tokens.targets.length(at))) < rounding);
+  }
+}
+
+TEST_CASE("a walk tells every site once, in order, with the outputs of its layers") {
+  auto const model = bart<double>::load(tiny_model());
+  auto const data = some_examples(model.config(), 5);
+  recorder<double> seen;
+  walk(model, data.tokens, seen);
+  std::vector<std::string> names;
+  for (auto const& site : bart_sites(model.config())) {
+    names.push_back(site.name);
+  }
+  names.emplace_back("lm_head");
+  CHECK(seen.finished == names);
+  model.visit_linears([&](std::string const& name, linear<double> const& layer) {
+    CAPTURE(name);
+    for (auto const& site : bart_sites(model.config())) {
+      index_t first = 0;
+      for (auto const& member : site.members) {
+        if (member == name) {
+          auto const in = seen.inputs.at(site.name).view();
+          auto y = make_matrix<double>({in.rows, layer.shape().rows});
+          workspace<double> scratch;
+          layer(in, as_view(y), scratch);
+          auto const out = seen.outputs.at(site.name).view();
+          CHECK(relative_difference<double>(as_view(y), out.col_range(first, layer.shape().rows)) <
+                rounding);
+        }
+        first += model.config().d_model;  // members of a group are all so wide
+      }
+    }
+  });
+}
+
+TEST_CASE("beside an equal model the walk tells the same as alone") {
+  auto const model = bart<double>::load(tiny_model());
+  auto const copy = model;
+  auto const data = some_examples(model.config(), 6);
+  recorder<double> alone;
+  recorder<double> beside;
+  walk(model, data.tokens, alone);
+  walk(model, copy, data.tokens, beside);
+  CHECK(alone.finished == beside.finished);
+  for (auto const& [site, rows] : alone.inputs) {
+    CAPTURE(site);
+    CHECK(relative_difference<double>(rows.view(), beside.inputs.at(site).view()) < rounding);
+    if (site != "lm_head") {
+      CHECK(relative_difference<double>(alone.outputs.at(site).view(),
+                                        beside.outputs.at(site).view()) < rounding);
+    }
+  }
+}
+
+TEST_CASE("outputs that join a residual bring the changed model's sum back to the original's") {
+  auto const model = bart<double>::load(tiny_model());
+  auto changed = model;
+  auto bias = make_vector<double>(model.config().d_model);
+  bias.fill(0.25);
+  auto const name = std::string("model.encoder.layers.0.self_attn.out_proj");
+  auto const& old = model.encoder().layers[0].self_attn.out_proj;
+  changed.replace(name, linear<double>(old.dense_weight(), bias));
+  auto const data = some_examples(model.config(), 4);
+  recorder<double> alone;
+  recorder<double> beside;
+  walk(model, data.tokens, alone);
+  walk(model, changed, data.tokens, beside);
+  // x + out(c) of the original = x' + told, with x = x' before the first difference.
+  CHECK(relative_difference<double>(alone.outputs.at(name).view(), beside.outputs.at(name).view()) <
+        rounding);
+  // fc2 of that layer: told + x' = fc2(h) + x with another x', normalized after the new bias.
+  auto const fc2 = std::string("model.encoder.layers.0.fc2");
+  auto const fc1 = std::string("model.encoder.layers.0.fc1");
+  auto const told = beside.outputs.at(fc2).view();
+  auto const own = alone.outputs.at(fc2).view();
+  auto const x = alone.inputs.at(fc1).view();
+  auto const changed_x = beside.inputs.at(fc1).view();
+  double worst = 0;
+  double change = 0;
+  for (index_t i = 0; i < told.rows; ++i) {
+    for (index_t j = 0; j < told.cols; ++j) {
+      worst = std::max(worst, std::abs(told(i, j) + changed_x(i, j) - own(i, j) - x(i, j)));
+      change = std::max(change, std::abs(changed_x(i, j) - x(i, j)));
+    }
+  }
+  CHECK(worst < rounding);
+  CHECK(change > 1e-3);
+}
+
+TEST_CASE("moments of a site are those of the rows that the walk tells") {
+  auto const model = bart<float>::load(tiny_model());
+  auto const data = some_examples(model.config(), 30);
+  recorder<float> seen;
+  walk(model, data.tokens, seen);
+  index_t calls = 0;
+  auto const moments =
+      gather_moments(model, data.tokens, [&](index_t done, index_t total, std::string const&) {
+        CHECK(done == calls++);
+        CHECK(done < total);
+      });
+  CHECK(moments.size() == seen.inputs.size());
+  for (auto const& [site, rows] : seen.inputs) {
+    CAPTURE(site);
+    input_moments expected(rows.width);
+    expected.add(rows.view());
+    auto const& found = moments.at(site);
+    CHECK(found.count() == expected.count());
+    auto const a = expected.covariance();
+    auto const b = found.covariance();
+    // Blocks of rows are multiplied in float, and the pieces differ.
+    auto const bound = 100 * support::epsilon<float> * frobenius_norm(a);
+    CHECK(support::distance(a, b) <= bound);
+  }
+}
+
+TEST_CASE("examples that the model cannot read are refused by their number") {
+  auto const model = bart<float>::load(tiny_model());
+  calibration_tokens tokens;
+  std::vector<token_id> const some{0, 5, 2};
+  std::vector<token_id> const none;
+  std::vector<token_id> const many(
+      static_cast<std::size_t>(model.config().max_position_embeddings) + 1, 5);
+  tokens.add(model.config(), some, some);
+  CHECK(bart_test::has(refusal<shape_error>([&] { tokens.add(model.config(), none, some); }),
+                       "example 1 has 0 source tokens"));
+  CHECK(bart_test::has(refusal<shape_error>([&] { tokens.add(model.config(), some, many); }),
+                       "target tokens"));
+  CHECK(tokens.sources.count() == 1);
+}

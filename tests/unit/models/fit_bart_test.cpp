@@ -1,0 +1,336 @@
+#include "eckart/models/fit_bart.hpp"
+
+#include "eckart/models/compress_sequentially.hpp"
+#include "eckart/models/layer_timing.hpp"
+#include "eckart/models/plan_bart.hpp"
+#include "eckart/models/sensitivity.hpp"
+#include "support/matrix_check.hpp"
+#include "unit/models/calibration_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+using namespace eckart;
+using bart_test::has;
+using bart_test::tiny_model;
+using calibration_test::recorder;
+using calibration_test::some_examples;
+using support::refusal;
+
+namespace {
+
+/// The tiny model, calibrated on more tokens than its widest layer has inputs.
+template <class T>
+struct calibrated {
+  bart<T> model = bart<T>::load(tiny_model());
+  calibration_test::examples data = some_examples(model.config(), 60);
+  bart_moments moments = gather_moments(model, data.tokens);
+  target_list targets = linear_targets();
+
+  auto bases(bool with_metrics = false) const -> bart_bases<T> {
+    bart_fit_options options;
+    if (with_metrics) {
+      options.metrics = bart_metrics(model, moments);
+    }
+    return fit_layers<T>(model, moments, targets, options);
+  }
+  auto states(bart<T> const& m) const -> recorder<T> {
+    recorder<T> seen;
+    walk(m, data.tokens, seen);
+    return seen;
+  }
+  /// Mean squared difference of the decoder's output from the original's.
+  auto distance(bart<T> const& m) const -> double {
+    auto const a = states(model).inputs.at("lm_head");
+    auto const b = states(m).inputs.at("lm_head");
+    double sum = 0;
+    for (std::size_t i = 0; i < a.numbers.size(); ++i) {
+      auto const d = static_cast<double>(a.numbers[i] - b.numbers[i]);
+      sum += d * d;
+    }
+    return sum / static_cast<double>(a.view().rows);
+  }
+};
+
+auto names_of(compression_plan const& plan) -> std::set<std::string> {
+  std::set<std::string> names;
+  for (auto const& layer : plan.layers) {
+    names.insert(layer.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("every layer is fitted, and its relative loss is the error of its outputs") {
+  calibrated<double> const c;
+  auto const bases = c.bases();
+  auto const seen = c.states(c.model);
+  CHECK(bases.layers.size() == bart_test::linear_names(c.model).size());
+  auto const name = std::string("model.decoder.layers.1.fc2");
+  auto const& basis = bases.layers.at(name);
+  for (index_t const k : {1, 8, 20, 32}) {
+    CAPTURE(k);
+    auto const layer = basis.truncate(k);
+    linear<double> const cut(layer.weight, layer.bias);
+    auto const x = seen.inputs.at(name).view();
+    auto const y = seen.outputs.at(name).view();
+    auto z = make_matrix<double>(y.shape());
+    workspace<double> scratch;
+    cut(x, as_view(z), scratch);
+    input_moments outputs(y.cols);
+    outputs.add(y);
+    double error = 0;
+    for (index_t i = 0; i < y.rows; ++i) {
+      for (index_t j = 0; j < y.cols; ++j) {
+        error += (y(i, j) - as_view(z)(i, j)) * (y(i, j) - as_view(z)(i, j));
+      }
+    }
+    auto const relative = error / static_cast<double>(y.rows) / detail::trace(outputs.covariance());
+    CHECK(basis.predicted_loss(k) == doctest::Approx(relative).epsilon(1e-9).scale(1e-3));
+  }
+  CHECK(basis.predicted_loss(0) == doctest::Approx(1.0));
+}
+
+TEST_CASE("metrics of queries and keys stay within the heads, and all are symmetric") {
+  calibrated<double> const c;
+  auto const metrics = bart_metrics(c.model, c.moments);
+  auto const& q = *metrics.at("model.encoder.layers.0.self_attn.q_proj").full;
+  auto const width = c.model.encoder().layers[0].self_attn.head_width();
+  for (index_t i = 0; i < as_view(q).rows; ++i) {
+    for (index_t j = 0; j < as_view(q).cols; ++j) {
+      if (i / width != j / width) {
+        CHECK(as_view(q)(i, j) == 0);
+      }
+    }
+  }
+  for (auto const& [name, metric] : metrics) {
+    CAPTURE(name);
+    auto const m = as_view(*metric.full);
+    double worst = 0;
+    double largest = 0;
+    for (index_t i = 0; i < m.rows; ++i) {
+      CHECK(m(i, i) >= 0);
+      for (index_t j = 0; j < i; ++j) {
+        worst = std::max(worst, std::abs(m(i, j) - m(j, i)));
+        largest = std::max(largest, std::abs(m(i, j)));
+      }
+    }
+    CHECK(worst <= 1e-12 * largest);
+  }
+  // An error of a query costs what it changes of the scores: by the definition, over all pairs.
+  auto const seen = c.states(c.model);
+  auto const& attention = c.model.encoder().layers[0].self_attn;
+  auto const qkv = seen.outputs.at("model.encoder.layers.0.self_attn.qkv_proj").view();
+  auto const d = attention.width();
+  vector<double> error = make_vector<double>(d);
+  for (index_t i = 0; i < d; ++i) {
+    error(static_cast<std::size_t>(i)) = std::sin(static_cast<double>(i + 1));
+  }
+  double predicted = 0;
+  for (index_t i = 0; i < d; ++i) {
+    for (index_t j = 0; j < d; ++j) {
+      predicted += error(static_cast<std::size_t>(i)) * as_view(q)(i, j) *
+                   error(static_cast<std::size_t>(j));
+    }
+  }
+  double measured = 0;
+  for (index_t h = 0; h < attention.heads; ++h) {
+    double sum = 0;
+    double squares = 0;
+    for (index_t t = 0; t < qkv.rows; ++t) {
+      double score = 0;
+      for (index_t i = h * width; i < (h + 1) * width; ++i) {
+        score += error(static_cast<std::size_t>(i)) * qkv(t, d + i);
+      }
+      score *= attention.scale;
+      sum += score;
+      squares += score * score;
+    }
+    auto const n = static_cast<double>(qkv.rows);
+    measured += squares / n - (sum / n) * (sum / n);
+  }
+  CHECK(predicted == doctest::Approx(measured).epsilon(1e-9));
+}
+
+TEST_CASE("a plan keeps its budget, and a larger one never predicts a larger loss") {
+  calibrated<float> const c;
+  auto bases = c.bases(true);
+  fit_joint_layers(c.model, c.moments, bases);
+  auto const dense = dense_cost(bases, parameter_cost());
+  double last = 1e9;
+  for (auto const share : {0.2, 0.4, 0.6, 0.8}) {
+    auto const budget = static_cast<std::uint64_t>(share * static_cast<double>(dense));
+    auto const plan = plan_layers(c.model.config(), bases, budget, {.rank_step = 4});
+    CHECK(plan_parameters(plan) <= budget);
+    double loss = 0;
+    for (auto const& layer : plan.layers) {
+      loss += layer.predicted_loss;
+    }
+    CHECK(loss <= last);
+    last = loss;
+    auto model = c.model;
+    apply_plan(model, bases, plan);
+    CHECK(model.parameters() == c.model.parameters() - dense + plan_parameters(plan));
+  }
+  auto const whole = plan_layers(c.model.config(), bases, dense, {.rank_step = 4});
+  CHECK(std::ranges::all_of(whole.layers,
+                            [](auto const& layer) { return layer.stored_as == form::dense; }));
+  CHECK(has(refusal<shape_error>([&] { plan_layers(c.model.config(), bases, 10); }), "budget 10"));
+}
+
+TEST_CASE("costs: each layer counts by the tokens that run through it, and time is measured") {
+  auto const cost = flop_cost(100, 7);
+  shape2 const w{32, 64};
+  CHECK(cost("model.encoder.layers.0.fc2", form::dense, w, 32) == 2U * 32 * 64 * 100);
+  CHECK(cost("model.decoder.layers.0.encoder_attn.k_proj", form::dense, w, 32) ==
+        2U * 32 * 64 * 100);
+  CHECK(cost("model.decoder.layers.0.fc2", form::two_factor, w, 3) == 2U * 3 * 96 * 7);
+  auto const time = time_cost<float>(64, 5, 4);
+  auto const once = time("model.encoder.layers.0.fc2", form::pivoted, w, 8);
+  CHECK(once > 0);
+  CHECK(time("model.encoder.layers.1.fc2", form::pivoted, w, 8) == once);  // measured only once
+  CHECK(time("model.decoder.layers.0.fc2", form::pivoted, w, 8) % 5 == 0);
+}
+
+TEST_CASE("joint layers of full rank answer what their members answer") {
+  calibrated<double> const c;
+  auto bases = c.bases();
+  fit_joint_layers(c.model, c.moments, bases);
+  compression_plan plan;
+  for (auto const& site : bart_sites(c.model.config())) {
+    if (site.can_be_joint()) {
+      auto const& basis = bases.layers.at(site.name);
+      plan.layers.push_back({site.name, basis.shape(), form::two_factor, basis.rank(), 0});
+    }
+  }
+  CHECK(plan.layers.size() == 6);  // 2 + 3 self-attentions and the memory
+  auto model = c.model;
+  apply_plan(model, bases, plan);
+  auto const before = bart_test::run(c.model);
+  auto const after = bart_test::run(model);
+  CHECK(support::distance(before.logits, after.logits) <= 1e-8 * frobenius_norm(before.logits));
+  CHECK(c.distance(model) < 1e-16);
+  // A member is no layer of its own any more.
+  plan.layers.push_back(
+      {"model.encoder.layers.0.self_attn.q_proj", {32, 32}, form::two_factor, 2, 0});
+  CHECK(has(refusal<shape_error>([&] {
+              auto again = c.model;
+              apply_plan(again, bases, plan);
+            }),
+            "no linear layer is named"));
+}
+
+TEST_CASE(
+    "the sequential pass of full rank changes nothing, of low rank it is nearer than without") {
+  calibrated<double> const c;
+  auto const bases = c.bases();
+  auto const rank = [](index_t k) {
+    return [k](shape2 shape) { return std::min({k, shape.rows, shape.cols}); };
+  };
+  auto const full = uniform_plan(c.model.config(), bases, form::two_factor, rank(1000));
+  sequential_options<double> exact;
+  exact.ridge = 1e-12;
+  CHECK(c.distance(compress_sequentially(c.model, c.data.tokens, bases, full, exact)) < 1e-10);
+  for (index_t const k : {4, 8, 16}) {
+    CAPTURE(k);
+    auto const plan = uniform_plan(c.model.config(), bases, form::pivoted, rank(k));
+    auto each = c.model;
+    apply_plan(each, bases, plan);
+    auto const together = compress_sequentially(c.model, c.data.tokens, bases, plan);
+    CHECK(together.parameters() == each.parameters());
+    CHECK(c.distance(together) < c.distance(each));
+  }
+}
+
+TEST_CASE("a sequential pass goes on from the layers that are known, to the same model") {
+  calibrated<float> const c;
+  auto const bases = c.bases(true);
+  auto const plan =
+      uniform_plan(c.model.config(), bases, form::two_factor, [](shape2) { return index_t{6}; });
+  std::map<std::string, linear<float>> kept;
+  sequential_options<float> options;
+  options.keep = [&](std::string const& name, linear<float> const& layer) {
+    kept.emplace(name, layer);
+  };
+  auto const whole = compress_sequentially(c.model, c.data.tokens, bases, plan, options);
+  CHECK(kept.size() == plan.layers.size());
+  auto half = kept;
+  std::erase_if(half, [](auto const& one) { return one.first.starts_with("model.decoder"); });
+  std::set<std::string> fitted;
+  options.known = [&](std::string const& name) {
+    auto const found = half.find(name);
+    return found == half.end() ? std::nullopt : std::optional(found->second);
+  };
+  options.keep = [&](std::string const& name, linear<float> const&) { fitted.insert(name); };
+  auto const resumed = compress_sequentially(c.model, c.data.tokens, bases, plan, options);
+  CHECK(fitted.size() == kept.size() - half.size());
+  auto const a = bart_test::run(whole);
+  auto const b = bart_test::run(resumed);
+  CHECK(support::identical(a.logits, b.logits));
+}
+
+TEST_CASE("a plan for some layers leaves the others as they are, also in the sequential pass") {
+  calibrated<float> c;
+  c.targets = {"fc1", "self_attn.v_proj"};
+  auto const bases = c.bases(true);
+  auto const plan =
+      uniform_plan(c.model.config(), bases, form::two_factor, [](shape2) { return index_t{5}; });
+  auto const model = compress_sequentially(c.model, c.data.tokens, bases, plan);
+  auto const planned = names_of(plan);
+  CHECK(planned.size() == 10);
+  model.visit_linears([&](std::string const& name, linear<float> const& layer) {
+    CAPTURE(name);
+    CHECK((layer.stored_as() == form::dense) == !planned.contains(name));
+  });
+  c.targets = {"nothing"};
+  CHECK(has(refusal<shape_error>([&] { c.bases(); }), "no linear layer is named 'nothing'"));
+}
+
+TEST_CASE("sensitivity: positive weights of mean 1, all alike for the exponent 0") {
+  calibrated<float> const c;
+  auto bases = c.bases(true);
+  auto const labels = c.data.targets;
+  auto const weights = measured_sensitivity<float>(c.model, bases, c.data.sources, labels);
+  CHECK(weights.size() == bases.scales.size());
+  double sum = 0;
+  for (auto const& [name, weight] : weights) {
+    CHECK(weight > 0);
+    sum += weight;
+  }
+  CHECK(sum == doctest::Approx(static_cast<double>(weights.size())));
+  auto const alike =
+      measured_sensitivity<float>(c.model, bases, c.data.sources, labels, {.exponent = 0});
+  for (auto const& [name, weight] : alike) {
+    CHECK(weight == doctest::Approx(1.0));
+  }
+  auto const name = std::string("model.encoder.layers.0.fc1");
+  auto const before = bases.layers.at(name).predicted_loss(4);
+  weigh(bases, weights);
+  CHECK(bases.layers.at(name).predicted_loss(4) == doctest::Approx(before * weights.at(name)));
+}
+
+TEST_CASE("plain SVD needs no moments, and its loss is the tail of the squared singular values") {
+  auto const model = bart<double>::load(tiny_model());
+  bart_fit_options options;
+  options.whitened = false;
+  auto const bases = fit_layers<double>(model, {}, attention_targets(), options);
+  auto const& layer = *model.encoder().layers[1].self_attn.v_proj;
+  auto const f = svd(layer.dense_weight());
+  double tail = 0;
+  double all = 0;
+  for (std::size_t i = 0; i < f.s.size(); ++i) {
+    all += f.s(i) * f.s(i);
+    tail += i >= 5 ? f.s(i) * f.s(i) : 0;
+  }
+  auto const& basis = bases.layers.at("model.encoder.layers.1.self_attn.v_proj");
+  CHECK(basis.predicted_loss(5) == doctest::Approx(tail / all));
+  auto const cut = basis.truncate(5);
+  CHECK(std::ranges::equal(cut.bias, *layer.bias()));
+  CHECK(has(refusal<shape_error>([&] { fit_layers<double>(model, {}, attention_targets(), {}); }),
+            "no moments of the inputs of model.encoder.layers.0.self_attn.qkv_proj"));
+}
