@@ -44,8 +44,8 @@ concept walk_handler = requires(H& handler, std::string const& site, matrix_view
 /// model, and the inputs those that the second one has there with all that is behind in place.
 /// Where a layer's output is added to a residual, the outputs hold what brings the second model's
 /// sum back to that of the first. Without a second model inputs and outputs are of one model.
-/// Memory for each source token: two rows of d_model numbers in each model, those of the keys and
-/// values of all decoder layers, and of the hidden units of one layer of the second model.
+/// Memory for each token: two rows of d_model numbers in each model, and the hidden units of one
+/// layer of the second model.
 template <real T, walk_handler<T> Handler>
 class calibration_walk {
  public:
@@ -239,74 +239,73 @@ class calibration_walk {
     feed_forward_part(name, chunks, layer, changing, own, other);
   }
 
-  /// Keys and values (rows, 2 layers width) of an encoder output.
-  void memory_of(bart<T> const& model, const_rows x, rows kv) {
-    if (model.decoder().cross_kv_proj) {
-      (*model.decoder().cross_kv_proj)(x, kv, scratch_);
+  /// k | v (rows, 2 width) of an encoder output for one decoder layer.
+  static void memory_of(bart<T> const& model, std::size_t layer, const_rows x, rows kv,
+                        workspace<T>& scratch) {
+    auto const& attention = model.decoder().layers[layer].encoder_attn;
+    auto const width = attention.width();
+    if (auto const& joint = model.decoder().cross_kv_proj) {
+      auto const frame = scratch.frame();
+      auto const all = scratch.take_matrix(x.rows, joint->shape().rows);
+      (*joint)(x, all, scratch);
+      copy(all.col_range(2 * static_cast<index_t>(layer) * width, 2 * width), kv);
       return;
     }
-    index_t first = 0;
-    for (auto const& layer : model.decoder().layers) {
-      auto const& attention = layer.encoder_attn;
-      (*attention.k_proj)(x, kv.col_range(first, attention.width()), scratch_);
-      (*attention.v_proj)(x, kv.col_range(first + attention.width(), attention.width()), scratch_);
-      first += 2 * attention.width();
+    (*attention.k_proj)(x, kv.col_range(0, width), scratch);
+    (*attention.v_proj)(x, kv.col_range(width, width), scratch);
+  }
+
+  /// The site of all keys and values of the memory.
+  void memory_site(matrix<T>& memory, matrix<T>& changing_memory) {
+    auto const& layers = original_.decoder().layers;
+    auto const site = std::string(cross_kv_name);
+    for (auto const& c : detail::chunks_of(data_.sources)) {
+      auto const width = original_.config().d_model;
+      auto kv = make_matrix<T>({c.rows, 2 * width * static_cast<index_t>(layers.size())});
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        memory_of(original_, i, part(memory, c),
+                  as_view(kv).col_range(2 * width * static_cast<index_t>(i), 2 * width), scratch_);
+      }
+      handler_.add(site, const_rows(as_view(kv)), const_rows(part(changing_memory, c)));
     }
+    handler_.finish(site);
   }
 
   void decoder(matrix<T>& memory, matrix<T>& changing_memory) {
-    auto const& layers = original_.decoder().layers;
-    index_t kv_width = 0;
-    for (auto const& layer : layers) {
-      kv_width += 2 * layer.encoder_attn.width();
-    }
     auto const tokens = data_.targets.tokens();
-    auto const width = original_.config().d_model;
-    auto own = states(tokens, width);
-    auto other = states(changing_ ? tokens : 0, width);
+    auto own = states(tokens, original_.config().d_model);
+    auto other = states(changing_ ? tokens : 0, original_.config().d_model);
     embed(data_.targets, original_.decoder(), own.x);
     if (changing_) {
       other.x = own.x;
     }
-    auto kv = make_matrix<T>({data_.sources.tokens(), kv_width});
-    for (auto const& c : detail::chunks_of(data_.sources)) {
-      memory_of(original_, part(memory, c), part(kv, c));
-      handler_.add(std::string(cross_kv_name), const_rows(part(kv, c)),
-                   const_rows(part(changing_memory, c)));
+    if (!original_.decoder().layers.empty()) {
+      memory_site(memory, changing_memory);
     }
-    handler_.finish(std::string(cross_kv_name));
-    auto changing_kv = make_matrix<T>({changing_ ? data_.sources.tokens() : 0, kv_width});
-    if (changing_) {
-      for (auto const& c : detail::chunks_of(data_.sources)) {
-        memory_of(*changing_, part(changing_memory, c), part(changing_kv, c));
-      }
-    }
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      decoder_layer(i, own, other, kv, changing_kv);
+    for (std::size_t i = 0; i < original_.decoder().layers.size(); ++i) {
+      decoder_layer(i, own, other, memory, changing_memory);
     }
     finish_decoder(own, other);
   }
 
-  void decoder_layer(std::size_t i, states& own, states& other, matrix<T>& kv,
-                     matrix<T>& changing_kv) {
+  void decoder_layer(std::size_t i, states& own, states& other, matrix<T>& memory,
+                     matrix<T>& changing_memory) {
     auto const name = layer_name("decoder", static_cast<index_t>(i));
     auto const chunks = detail::chunks_of(data_.targets);
     auto const& layer = original_.decoder().layers[i];
     auto const* changing = changing_ ? &changing_->decoder().layers[i] : nullptr;
     self_attention(name, data_.targets, chunks, true, layer, changing, own, other);
-    auto const first = 2 * static_cast<index_t>(i) * layer.encoder_attn.width();
     auto const site = name + ".encoder_attn.q_proj";
     for (auto const& c : chunks) {
-      cross_context(layer.encoder_attn, c, part(own.x, c), as_view(kv), first, part(own.next, c),
-                    [&](const_rows q) {
-                      handler_.add(site, q, const_rows(part(changing ? other.x : own.x, c)));
-                    });
+      cross_context(original_, i, c, part(own.x, c), memory, part(own.next, c), [&](const_rows q) {
+        handler_.add(site, q, const_rows(part(changing ? other.x : own.x, c)));
+      });
     }
     handler_.finish(site);
     for (auto const& c : chunks) {
       if (changing) {
-        cross_context(changing->encoder_attn, c, part(other.x, c), as_view(changing_kv), first,
-                      part(other.next, c), [](const_rows) {});
+        cross_context(*changing_, i, c, part(other.x, c), changing_memory, part(other.next, c),
+                      [](const_rows) {});
       }
     }
     after_attention(name + ".encoder_attn.out_proj", chunks, layer.encoder_attn.out_proj,
@@ -316,22 +315,27 @@ class calibration_walk {
     feed_forward_part(name, chunks, layer, changing, own, other);
   }
 
+  /// context (rows, width) of cross-attention for queries on x. Keys and values are made anew for
+  /// each layer: those of all layers at once would be most of the memory.
   template <class Sees>
-  void cross_context(multi_head_attention<T> const& attention, detail::sequence_range const& c,
-                     const_rows x, rows kv, index_t first, rows context, Sees sees) {
-    auto q = make_matrix<T>({c.rows, attention.width()});
+  void cross_context(bart<T> const& model, std::size_t layer, detail::sequence_range const& c,
+                     const_rows x, matrix<T>& memory, rows context, Sees sees) {
+    auto const& attention = model.decoder().layers[layer].encoder_attn;
+    auto const width = attention.width();
+    auto q = make_matrix<T>({c.rows, width});
     (*attention.q_proj)(x, as_view(q), scratch_);
     sees(const_rows(as_view(q)));
     parallel_for(c.last - c.first, [&](index_t i) {
       auto const from = data_.targets.start(c.first + i) - c.row;
       auto const steps = data_.targets.length(c.first + i);
-      auto const memory =
-          kv.row_range(data_.sources.start(c.first + i), data_.sources.length(c.first + i));
+      auto const source = as_view(memory).row_range(data_.sources.start(c.first + i),
+                                                    data_.sources.length(c.first + i));
       workspace<T> own;
-      attention.attend(as_view(q).row_range(from, steps),
-                       memory.col_range(first, attention.width()),
-                       memory.col_range(first + attention.width(), attention.width()), {},
-                       context.row_range(from, steps), own);
+      auto kv = make_matrix<T>({source.rows, 2 * width});
+      memory_of(model, layer, source, as_view(kv), own);
+      attention.attend(as_view(q).row_range(from, steps), as_view(kv).col_range(0, width),
+                       as_view(kv).col_range(width, width), {}, context.row_range(from, steps),
+                       own);
     });
   }
 

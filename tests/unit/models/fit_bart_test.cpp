@@ -222,7 +222,7 @@ TEST_CASE("joint layers of full rank answer what their members answer") {
               auto again = c.model;
               apply_plan(again, bases, plan);
             }),
-            "no linear layer is named"));
+            "self_attn.qkv_proj stands for model.encoder.layers.0.self_attn.q_proj too"));
 }
 
 TEST_CASE(
