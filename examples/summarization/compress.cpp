@@ -11,8 +11,6 @@
 #include <eckart/models/bart/save.hpp>
 
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -63,28 +61,6 @@ void check(compress_command const& c) {
     }
   }
 }
-
-/// A directory that appears when it is complete.
-class staged_directory {
- public:
-  explicit staged_directory(std::filesystem::path target)
-      : target_(std::move(target)), path_(target_) {
-    path_ += fmt::format(".tmp-{}", ::getpid());
-  }
-  staged_directory(staged_directory const&) = delete;
-  auto operator=(staged_directory const&) -> staged_directory& = delete;
-  ~staged_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  auto path() const -> std::filesystem::path const& { return path_; }
-  void move_into_place() const { std::filesystem::rename(path_, target_); }
-
- private:
-  std::filesystem::path target_;
-  std::filesystem::path path_;
-};
 
 /// Tokenizer and generation options, as they are.
 void copy_text_files(std::filesystem::path const& from, std::filesystem::path const& to) {
@@ -220,7 +196,7 @@ void compress_command::run() const {
   auto const config = eckart::read_json(directory / "config.json");
   auto const type = stored_type(*this, directory);
 
-  staged_directory const stage(out);
+  eckart::detail::temporary_folder stage(out);
   eckart::save_bart(stage.path(), result.model, config, {type, method});
   copy_text_files(directory, stage.path());
   eckart::write_compression_plan(stage.path() / "plan.json", result.plan);
@@ -228,7 +204,7 @@ void compress_command::run() const {
   eckart::write_atomically(stage.path() / "report.json",
                            [&](std::ostream& to) { to << report.dump(2) << '\n'; });
   if (!dense_out.empty()) {
-    staged_directory const dense(dense_out);
+    eckart::detail::temporary_folder dense(dense_out);
     auto const saved = eckart::bart<float>::load(stage.path());
     eckart::export_dense(dense.path(), saved, config, eckart::dtype::f32);
     copy_text_files(directory, dense.path());

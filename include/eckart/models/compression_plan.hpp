@@ -10,6 +10,7 @@
 #include "eckart/io/json_string.hpp"
 #include "eckart/io/json_value.hpp"
 #include "eckart/io/utf8.hpp"
+#include "eckart/models/form_name.hpp"
 
 #include <algorithm>
 #include <array>
@@ -124,18 +125,11 @@ inline auto fault_of(compression_plan const& plan) -> std::string {
 }
 
 inline auto planned_form(std::string_view text, std::string_view name) -> form {
-  std::string known(name_of(form::dense));
-  if (text == known) {
-    return form::dense;
+  if (auto const known = form_named(text)) {
+    return *known;
   }
-  for (auto const f : all_factor_forms) {
-    if (text == name_of(f)) {
-      return f;
-    }
-    known += message(", ", name_of(f));
-  }
-  throw format_error(message(name, ": key \"form\": ", json_quoted(text), " is none of ", known),
-                     0);
+  throw format_error(
+      message(name, ": key \"form\": ", json_quoted(text), " is none of ", known_form_names()), 0);
 }
 
 /// A misspelled key would otherwise be ignored.

@@ -3,6 +3,7 @@
 #include "eckart/io/json_fwd.hpp"
 #include "eckart/io/json_value.hpp"
 #include "eckart/models/bart/schema.hpp"
+#include "eckart/models/form_name.hpp"
 
 #include <algorithm>
 #include <array>
@@ -41,17 +42,10 @@ void check_section_keys(Json const& object, std::span<std::string_view const> kn
 }
 
 inline auto section_form(std::string_view text, std::string_view place) -> form {
-  std::string known(name_of(form::dense));
-  if (text == known) {
-    return form::dense;
+  if (auto const known = form_named(text)) {
+    return *known;
   }
-  for (auto const f : all_factor_forms) {
-    if (text == name_of(f)) {
-      return f;
-    }
-    known += message(", ", name_of(f));
-  }
-  refuse_section(place, "key \"form\": ", json_quoted(text), " is none of ", known);
+  refuse_section(place, "key \"form\": ", json_quoted(text), " is none of ", known_form_names());
 }
 
 /// The linear layers of a BART by name.
