@@ -9,6 +9,7 @@
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>
 #include <eckart/models/bart/save.hpp>
+#include <eckart/models/compression_plan_file.hpp>
 
 #include <fmt/format.h>
 #include <algorithm>

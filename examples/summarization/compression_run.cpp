@@ -10,7 +10,9 @@
 #include <eckart/io/json.hpp>
 #include <eckart/models/bart_metrics.hpp>
 #include <eckart/models/compress_sequentially.hpp>
+#include <eckart/models/compression_plan_file.hpp>
 #include <eckart/models/fold_bart.hpp>
+#include <eckart/models/gather_moments.hpp>
 #include <eckart/models/layer_timing.hpp>
 #include <eckart/models/moments_file.hpp>
 #include <eckart/models/sensitivity.hpp>

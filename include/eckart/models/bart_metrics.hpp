@@ -1,7 +1,8 @@
 #pragma once
 
 #include "eckart/compress/whiten.hpp"
-#include "eckart/models/gather_moments.hpp"
+#include "eckart/models/bart_moments.hpp"
+#include "eckart/models/bart_sites.hpp"
 
 #include <array>
 #include <cmath>

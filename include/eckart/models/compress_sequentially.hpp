@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/models/calibration_walk.hpp"
 #include "eckart/models/plan_bart.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-#include "eckart/models/compression_plan.hpp"
+#include "eckart/models/compression_plan_file.hpp"
 
 #include "eckart/io/json.hpp"
 #include "support/matrix_check.hpp"

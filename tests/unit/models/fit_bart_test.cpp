@@ -1,6 +1,7 @@
 #include "eckart/models/fit_bart.hpp"
 
 #include "eckart/models/compress_sequentially.hpp"
+#include "eckart/models/gather_moments.hpp"
 #include "eckart/models/layer_timing.hpp"
 #include "eckart/models/plan_bart.hpp"
 #include "eckart/models/sensitivity.hpp"
