@@ -4,7 +4,6 @@
 #include "compression_report.hpp"
 #include "compression_run.hpp"
 #include "interrupt.hpp"
-#include "layer_store.hpp"
 
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>

@@ -79,7 +79,6 @@ auto layers_json(eckart::compression_plan const& plan) -> json_object {
 auto report_on(compress_command const& command, std::filesystem::path const& before,
                std::filesystem::path const& after, compression_outcome const& result,
                eckart::dtype stored) -> json_object {
-  auto const whole = eckart::bart<float>::load(before);
   double seconds = 0;
   for (auto const& step : result.steps) {
     seconds += step.seconds;
@@ -96,7 +95,7 @@ auto report_on(compress_command const& command, std::filesystem::path const& bef
       {"of", command.budget_of}, {"dense", result.dense_cost}, {"compressed", result.cost}};
   report["parameters"] = {{"targets_dense", planned_parameters(result.plan, true)},
                           {"targets_compressed", planned_parameters(result.plan, false)},
-                          {"model_dense", whole.parameters()},
+                          {"model_dense", result.dense_parameters},
                           {"model_compressed", result.model.parameters()}};
   report["file_bytes"] = {{"dense", weight_bytes(before)}, {"compressed", weight_bytes(after)}};
   std::ostringstream type;

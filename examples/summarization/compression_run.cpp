@@ -44,6 +44,7 @@ class compression_run {
         dense_(eckart::bart<float>::load(directory)) {}
 
   auto run() -> compression_outcome {
+    auto const parameters = dense_.parameters();
     eckart::fold(dense_);
     read();
     if (is_sequential() && std::filesystem::exists(layers_folder(command_))) {
@@ -57,6 +58,7 @@ class compression_run {
                                plan,
                                eckart::planned_cost(dense_.config(), bases, plan, cost),
                                eckart::dense_cost(bases, cost),
+                               parameters,
                                {},
                                dialogues_,
                                fingerprint_,
@@ -114,8 +116,7 @@ class compression_run {
       if (is_sequential() || command_.sensitivity > 0 || command_.budget_of != "bytes") {
         throw eckart::error(
             "compress: --calibration names moments, but --method sequential, --sensitivity and "
-            "budgets of FLOPs or time need "
-            "the dialogues themselves");
+            "budgets of FLOPs or time need the dialogues themselves");
       }
       return;
     }

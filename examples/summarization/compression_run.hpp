@@ -21,8 +21,9 @@ struct timed_step {
 struct compression_outcome {
   eckart::bart<float> model;
   eckart::compression_plan plan;
-  std::uint64_t cost = 0;        ///< of the plan, in what the budget counts
-  std::uint64_t dense_cost = 0;  ///< of the target layers as they were
+  std::uint64_t cost = 0;              ///< of the plan, in what the budget counts
+  std::uint64_t dense_cost = 0;        ///< of the target layers as they were
+  std::uint64_t dense_parameters = 0;  ///< of the whole model as it was
   std::vector<timed_step> steps;
   std::size_t calibration_dialogues = 0;
   std::string calibration_fingerprint;

@@ -57,37 +57,45 @@ struct level_options {
 };
 
 /// The ways to store one matrix: dense without a loss, and at the ranks step, 2 step, ... below
-/// min(m, n) the cheapest of the forms (the first of equal ones), as long as it is smaller than the
-/// dense matrix. The cost is in bytes, the loss weight * (unexplained + tail(k)), where tail(k) is
-/// what rank k loses. Throws shape_error for a matrix without elements or too large to count, a
-/// step below 1, and a loss that is negative or not finite.
-template <std::invocable<index_t> Tail>
-auto levels(shape2 w, Tail const& tail, level_options const& options = {})
+/// min(m, n) the cheapest of the forms (the first of equal ones), as long as it costs less than the
+/// dense matrix. cost(form, rank) is in the unit of the budget, the loss weight * (unexplained +
+/// tail(k)), where tail(k) is what rank k loses. Throws shape_error for a matrix without elements
+/// or too large to count, a step below 1, and a loss that is negative or not finite.
+template <std::invocable<index_t> Tail, std::invocable<form, index_t> Cost>
+auto levels(shape2 w, Tail const& tail, Cost const& cost, level_options const& options)
     -> std::vector<storage_choice> {
   detail::check_levels(w, options.step, options.bytes_each);
   auto const full = std::min(w.rows, w.cols);
-  auto const dense = cost::parameters(form::dense, w, full);
-  std::vector<storage_choice> result{{form::dense, full, dense * options.bytes_each, 0.0}};
+  std::uint64_t const dense = cost(form::dense, full);
+  std::vector<storage_choice> result{{form::dense, full, dense, 0.0}};
   for (index_t i = 1; i <= (full - 1) / options.step; ++i) {
-    auto const k = i * options.step;
-    auto cheapest = dense;
-    auto stored_as = form::dense;
+    storage_choice best{form::dense, i * options.step, dense, 0.0};
     for (auto const f : options.forms) {
-      if (auto const numbers = cost::parameters(f, w, k); numbers < cheapest) {
-        cheapest = numbers;
-        stored_as = f;
+      if (std::uint64_t const price = cost(f, best.rank); price < best.cost) {
+        best.cost = price;
+        best.stored_as = f;
       }
     }
-    if (stored_as == form::dense) {
+    if (best.stored_as == form::dense) {
       continue;
     }
-    auto const loss = options.weight * (options.unexplained + static_cast<double>(tail(k)));
-    if (!(loss >= 0 && std::isfinite(loss))) {
-      throw shape_error(message("levels: the loss of a ", w, " matrix at rank ", k, " is ", loss));
+    best.loss = options.weight * (options.unexplained + static_cast<double>(tail(best.rank)));
+    if (!(best.loss >= 0 && std::isfinite(best.loss))) {
+      throw shape_error(
+          message("levels: the loss of a ", w, " matrix at rank ", best.rank, " is ", best.loss));
     }
-    result.push_back({stored_as, k, cheapest * options.bytes_each, loss});
+    result.push_back(best);
   }
   return result;
+}
+
+/// The same with the cost in bytes.
+template <std::invocable<index_t> Tail>
+auto levels(shape2 w, Tail const& tail, level_options const& options = {})
+    -> std::vector<storage_choice> {
+  return levels(
+      w, tail, [&](form f, index_t k) { return cost::parameters(f, w, k) * options.bytes_each; },
+      options);
 }
 
 /// The same from what each component is worth, as the squared singular values are: rank k loses the

@@ -4,12 +4,14 @@
 #include "eckart/models/bart_moments.hpp"
 #include "eckart/models/bart_sites.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <map>
+#include <numeric>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace eckart {
 inline namespace v0 {

@@ -6,10 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <map>
-#include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -100,15 +97,16 @@ auto joint_metric(std::vector<std::string> const& members, bart_bases<T> const& 
     auto const scale = bases.scales.at(name);
     auto const own = metric_of(bases.metrics, name);
     for (index_t i = 0; i < rows; ++i) {
-      auto const at = static_cast<std::size_t>(i);
-      auto const diagonal = scale * (own.diagonal ? (*own.diagonal)(at) : 1.0);
+      auto const diagonal =
+          scale * (own.diagonal ? (*own.diagonal)(static_cast<std::size_t>(i)) : 1);
       if (!full) {
-        (*result.diagonal)(static_cast<std::size_t>(first) + at) = diagonal;
+        (*result.diagonal)(static_cast<std::size_t>(first + i)) = diagonal;
         continue;
       }
-      as_view (*result.full)(first + i, first + i) = diagonal;
+      auto const block = as_view(*result.full).block(first, first, rows, rows);
+      block(i, i) = diagonal;
       for (index_t j = 0; own.full && j < rows; ++j) {
-        as_view (*result.full)(first + i, first + j) = scale * as_view(*own.full)(i, j);
+        block(i, j) = scale * as_view(*own.full)(i, j);
       }
     }
     first += rows;

@@ -43,27 +43,14 @@ struct plan_options {
 
 namespace detail {
 
-/// The ways to store a layer, dense among them; of the forms at one rank the first of the cheapest.
+/// The ways to store a layer, with the losses that its basis predicts.
 template <real T>
 auto choices_of(std::string const& name, fitted_basis<T> const& basis, plan_options const& options)
     -> std::vector<storage_choice> {
-  auto const shape = basis.shape();
-  auto const full = std::min(shape.rows, shape.cols);
-  auto const dense = options.cost(name, form::dense, shape, full);
-  std::vector<storage_choice> choices{{form::dense, full, dense, 0}};
-  for (auto k = options.rank_step; k < full; k += options.rank_step) {
-    storage_choice best{form::dense, k, dense, basis.predicted_loss(k)};
-    for (auto const f : options.forms) {
-      if (auto const cost = options.cost(name, f, shape, k); cost < best.cost) {
-        best.stored_as = f;
-        best.cost = cost;
-      }
-    }
-    if (best.stored_as != form::dense) {
-      choices.push_back(best);
-    }
-  }
-  return choices;
+  return levels(
+      basis.shape(), [&](index_t k) { return basis.predicted_loss(k); },
+      [&](form f, index_t k) { return options.cost(name, f, basis.shape(), k); },
+      {.forms = options.forms, .step = options.rank_step});
 }
 
 }  // namespace detail
@@ -79,8 +66,8 @@ auto dense_cost(bart_bases<T> const& bases, layer_cost const& cost) -> std::uint
   return total;
 }
 
-/// The same rank in every layer, joint layers not among them, or the same share of min(m, n), at
-/// least 1; in the first of the forms. Throws shape_error for a rank that does not fit a layer.
+/// Every single layer at rank_of(its shape), all in one form. Throws shape_error for a rank that
+/// does not fit a layer.
 template <real T, class RankOf>
 auto uniform_plan(bart_config const& c, bart_bases<T> const& bases, form stored_as, RankOf rank_of)
     -> compression_plan {
