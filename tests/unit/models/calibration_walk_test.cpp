@@ -113,7 +113,9 @@ TEST_CASE("beside an equal model the walk tells the same as alone") {
   walk(model, data.tokens, alone);
   walk(model, copy, data.tokens, beside);
   CHECK(alone.finished == beside.finished);
-  for (auto const& [site, rows] : alone.inputs) {
+  for (auto const& one : alone.inputs) {  // clang 14 captures no structured binding
+    auto const& site = one.first;
+    auto const& rows = one.second;
     CAPTURE(site);
     CHECK(relative_difference<double>(rows.view(), beside.inputs.at(site).view()) < rounding);
     if (site != "lm_head") {
@@ -170,7 +172,9 @@ TEST_CASE("moments of a site are those of the rows that the walk tells") {
         CHECK(done < total);
       });
   CHECK(moments.size() == seen.inputs.size());
-  for (auto const& [site, rows] : seen.inputs) {
+  for (auto const& one : seen.inputs) {  // clang 14 captures no structured binding
+    auto const& site = one.first;
+    auto const& rows = one.second;
     CAPTURE(site);
     input_moments expected(rows.width);
     expected.add(rows.view());

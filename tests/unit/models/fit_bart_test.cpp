@@ -109,9 +109,9 @@ TEST_CASE("metrics of queries and keys stay within the heads, and all are symmet
       }
     }
   }
-  for (auto const& [name, metric] : metrics) {
-    CAPTURE(name);
-    auto const m = as_view(*metric.full);
+  for (auto const& one : metrics) {  // clang 14 captures no structured binding
+    CAPTURE(one.first);
+    auto const m = as_view(*one.second.full);
     double worst = 0;
     double largest = 0;
     for (index_t i = 0; i < m.rows; ++i) {
