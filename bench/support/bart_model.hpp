@@ -2,7 +2,7 @@
 
 #include <eckart/io/json.hpp>
 #include <eckart/io/safetensors.hpp>
-#include <eckart/models/bart/bart.hpp>
+#include <eckart/models/bart/load.hpp>
 
 #include <CLI/CLI.hpp>
 

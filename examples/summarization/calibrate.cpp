@@ -5,6 +5,7 @@
 #include "terminal.hpp"
 
 #include <eckart/io/json.hpp>
+#include <eckart/models/bart/load.hpp>
 #include <eckart/models/fold_bart.hpp>
 #include <eckart/models/gather_moments.hpp>
 #include <eckart/models/moments_file.hpp>

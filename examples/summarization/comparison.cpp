@@ -3,6 +3,7 @@
 #include "terminal.hpp"
 
 #include <eckart/io/json.hpp>
+#include <eckart/models/bart/load.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>

@@ -7,6 +7,8 @@
 
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>
+#include <eckart/io/safetensors_archive.hpp>
+#include <eckart/models/bart/load.hpp>
 #include <eckart/models/bart/save.hpp>
 #include <eckart/models/compression_plan_file.hpp>
 

@@ -6,6 +6,7 @@
 #include <eckart/io/json.hpp>
 #include <eckart/linalg/norm.hpp>
 #include <eckart/models/bart/bart.hpp>
+#include <eckart/models/bart/load.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>

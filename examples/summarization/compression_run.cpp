@@ -8,6 +8,7 @@
 
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>
+#include <eckart/models/bart/load.hpp>
 #include <eckart/models/bart_metrics.hpp>
 #include <eckart/models/compress_sequentially.hpp>
 #include <eckart/models/compression_plan_file.hpp>

@@ -6,6 +6,7 @@
 
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>
+#include <eckart/models/bart/load.hpp>
 #include <eckart/version.hpp>
 
 #include <fmt/format.h>

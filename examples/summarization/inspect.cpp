@@ -4,6 +4,7 @@
 
 #include <eckart/factor/break_even.hpp>
 #include <eckart/io/json.hpp>
+#include <eckart/models/bart/load.hpp>
 #include <eckart/models/bart/module_tree.hpp>
 
 #include <fmt/format.h>

@@ -3,7 +3,7 @@
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>
 #include <eckart/io/safetensors.hpp>
-#include <eckart/models/low_rank_tensors.hpp>
+#include <eckart/models/low_rank_file.hpp>
 
 #include <cerrno>
 #include <ostream>

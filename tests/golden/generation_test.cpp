@@ -1,3 +1,4 @@
+#include "eckart/models/bart/load.hpp"
 #include "eckart/models/compress_bart.hpp"
 #include "eckart/models/generate.hpp"
 

@@ -1,4 +1,4 @@
-#include "eckart/models/bart/bart.hpp"
+#include "eckart/models/bart/load.hpp"
 
 #include "support/golden.hpp"
 

@@ -5,6 +5,7 @@
 #include <eckart/backend/blas_info.hpp>
 #include <eckart/eval/rouge.hpp>
 #include <eckart/io/json.hpp>
+#include <eckart/models/bart/load.hpp>
 
 #include <doctest/doctest.h>
 

@@ -3,6 +3,7 @@
 
 #include <eckart/core/error.hpp>
 #include <eckart/io/file.hpp>
+#include <eckart/models/bart/load.hpp>
 
 #include <doctest/doctest.h>
 

@@ -3,7 +3,7 @@
 #include "reference.hpp"
 #include "steps.hpp"
 
-#include <eckart/models/bart/bart.hpp>
+#include <eckart/models/bart/load.hpp>
 
 #include <fmt/format.h>
 

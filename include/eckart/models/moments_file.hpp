@@ -1,6 +1,8 @@
 #pragma once
 
 #include "eckart/compress/statistics.hpp"
+#include "eckart/io/safetensors_reader.hpp"
+#include "eckart/io/safetensors_writer.hpp"
 #include "eckart/models/low_rank_tensors.hpp"
 
 #include <charconv>

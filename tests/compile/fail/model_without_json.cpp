@@ -2,7 +2,7 @@
 #ifdef ECKART_CORRECTED
 #include "eckart/io/json.hpp"
 #endif
-#include "eckart/models/bart/bart.hpp"
+#include "eckart/models/bart/load.hpp"
 
 auto load() -> eckart::bart<float> {
   return eckart::bart<float>::load("model");

@@ -1,5 +1,6 @@
 #include "eckart/models/calibration_walk.hpp"
 
+#include "eckart/models/bart/load.hpp"
 #include "eckart/models/bart_sites.hpp"
 #include "eckart/models/gather_moments.hpp"
 #include "eckart/models/teacher_forcing.hpp"

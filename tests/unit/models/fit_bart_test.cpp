@@ -1,5 +1,6 @@
 #include "eckart/models/fit_bart.hpp"
 
+#include "eckart/models/bart/load.hpp"
 #include "eckart/models/compress_sequentially.hpp"
 #include "eckart/models/gather_moments.hpp"
 #include "eckart/models/layer_timing.hpp"

@@ -1,6 +1,7 @@
-#include "eckart/models/low_rank_tensors.hpp"
+#include "eckart/models/low_rank_file.hpp"
 
 #include "eckart/io/json.hpp"
+#include "eckart/io/safetensors_archive.hpp"
 #include "support/matrix_check.hpp"
 #include "support/random_low_rank.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "eckart/models/bart/config_json.hpp"
 #include "eckart/models/bart/decoder.hpp"
 #include "eckart/models/bart/encoder.hpp"
 
@@ -20,16 +19,14 @@ inline namespace v0 {
 template <real T>
 class bart {
  public:
-  bart(bart_weights const& weights, bart_config const& c)
-      : bart(weights, c, weights.read_tables<T>()) {}
+  /// From a checkpoint: a bart_weights, or whatever answers the same questions.
+  template <class Weights>
+  bart(Weights const& weights, bart_config const& c)
+      : bart(weights, c, weights.template read_tables<T>()) {}
 
   /// Reads config.json and the safetensors of a directory in the Hugging Face layout, published or
-  /// compressed (docs/format.md). Throws io_error, format_error.
-  static auto load(std::filesystem::path const& directory) -> bart {
-    auto const c = read_bart_config(directory / "config.json");
-    auto const archive = safetensors_archive(directory);
-    return bart(bart_weights(archive, c, directory.string()), c);
-  }
+  /// compressed (docs/format.md). Throws io_error, format_error. Defined in models/bart/load.hpp.
+  static auto load(std::filesystem::path const& directory) -> bart;
 
   auto config() const -> bart_config const& { return config_; }
   auto encoder() const -> bart_encoder<T> const& { return encoder_; }
@@ -126,12 +123,13 @@ class bart {
   auto bytes() const -> std::uint64_t { return parameters() * sizeof(T); }
 
  private:
-  bart(bart_weights const& weights, bart_config const& c, bart_weights::tables<T> tables)
+  template <class Weights>
+  bart(Weights const& weights, bart_config const& c, typename Weights::template tables<T> tables)
       : config_(c),
         encoder_(weights, c, std::move(tables.encoder)),
         decoder_(weights, c, std::move(tables.decoder)),
         output_(std::move(tables.output)),
-        final_logits_bias_(weights.read_final_logits_bias<T>()) {
+        final_logits_bias_(weights.template read_final_logits_bias<T>()) {
     config_.compression.reset();  // from here on the layers themselves say what they are
   }
 

@@ -1,6 +1,10 @@
 #pragma once
 
-#include "eckart/models/bart/weights.hpp"
+#include "eckart/models/bart/schema.hpp"
+#include "eckart/nn/attention.hpp"
+#include "eckart/nn/embedding.hpp"
+#include "eckart/nn/feed_forward.hpp"
+#include "eckart/nn/layer_norm.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -51,13 +55,15 @@ struct bart_decoder_layer {
   feed_forward<T> ffn;
   layer_norm<T> final_layer_norm;
 
-  bart_decoder_layer(bart_weights const& weights, std::string const& name, index_t heads)
-      : self_attn(weights.read_attention<T>(name + ".self_attn", heads)),
-        self_attn_layer_norm(weights.read_layer_norm<T>(name + ".self_attn_layer_norm")),
-        encoder_attn(weights.read_attention<T>(name + ".encoder_attn", heads)),
-        encoder_attn_layer_norm(weights.read_layer_norm<T>(name + ".encoder_attn_layer_norm")),
-        ffn(weights.read_feed_forward<T>(name)),
-        final_layer_norm(weights.read_layer_norm<T>(name + ".final_layer_norm")) {}
+  template <class Weights>
+  bart_decoder_layer(Weights const& weights, std::string const& name, index_t heads)
+      : self_attn(weights.template read_attention<T>(name + ".self_attn", heads)),
+        self_attn_layer_norm(weights.template read_layer_norm<T>(name + ".self_attn_layer_norm")),
+        encoder_attn(weights.template read_attention<T>(name + ".encoder_attn", heads)),
+        encoder_attn_layer_norm(
+            weights.template read_layer_norm<T>(name + ".encoder_attn_layer_norm")),
+        ffn(weights.template read_feed_forward<T>(name)),
+        final_layer_norm(weights.template read_layer_norm<T>(name + ".final_layer_norm")) {}
 
   /// Elements of workspace for one token of every row, with no more keys than these.
   auto worksize(index_t rows, index_t keys) const -> std::size_t {
@@ -93,11 +99,14 @@ struct bart_decoder {
   /// on, in place of a layer each, for all read the encoder's output. None if each has its own.
   std::optional<linear<T>> cross_kv_proj;
 
-  bart_decoder(bart_weights const& weights, bart_config const& c, shared_matrix<T> tokens)
-      : embed(std::move(tokens), weights.matrix_of<T>("model.decoder.embed_positions.weight"),
+  template <class Weights>
+  bart_decoder(Weights const& weights, bart_config const& c, shared_matrix<T> tokens)
+      : embed(std::move(tokens),
+              weights.template matrix_of<T>("model.decoder.embed_positions.weight"),
               bart_config::position_offset, embedding_scale<T>(c)),
-        layernorm_embedding(weights.read_layer_norm<T>("model.decoder.layernorm_embedding")),
-        cross_kv_proj(weights.read_linear_if<T>(std::string(cross_kv_name))) {
+        layernorm_embedding(
+            weights.template read_layer_norm<T>("model.decoder.layernorm_embedding")),
+        cross_kv_proj(weights.template read_linear_if<T>(std::string(cross_kv_name))) {
     for (index_t i = 0; i < c.decoder_layers; ++i) {
       layers.emplace_back(weights, layer_name("decoder", i), c.decoder_attention_heads);
     }

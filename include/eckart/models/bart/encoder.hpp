@@ -1,6 +1,10 @@
 #pragma once
 
-#include "eckart/models/bart/weights.hpp"
+#include "eckart/models/bart/schema.hpp"
+#include "eckart/nn/attention.hpp"
+#include "eckart/nn/embedding.hpp"
+#include "eckart/nn/feed_forward.hpp"
+#include "eckart/nn/layer_norm.hpp"
 
 #include <span>
 #include <string>
@@ -18,11 +22,12 @@ struct bart_encoder_layer {
   feed_forward<T> ffn;
   layer_norm<T> final_layer_norm;
 
-  bart_encoder_layer(bart_weights const& weights, std::string const& name, index_t heads)
-      : self_attn(weights.read_attention<T>(name + ".self_attn", heads)),
-        self_attn_layer_norm(weights.read_layer_norm<T>(name + ".self_attn_layer_norm")),
-        ffn(weights.read_feed_forward<T>(name)),
-        final_layer_norm(weights.read_layer_norm<T>(name + ".final_layer_norm")) {}
+  template <class Weights>
+  bart_encoder_layer(Weights const& weights, std::string const& name, index_t heads)
+      : self_attn(weights.template read_attention<T>(name + ".self_attn", heads)),
+        self_attn_layer_norm(weights.template read_layer_norm<T>(name + ".self_attn_layer_norm")),
+        ffn(weights.template read_feed_forward<T>(name)),
+        final_layer_norm(weights.template read_layer_norm<T>(name + ".final_layer_norm")) {}
 
   /// x (batch * tokens, d_model), in place.
   template <blas_backend<T> B>
@@ -44,10 +49,13 @@ struct bart_encoder {
   layer_norm<T> layernorm_embedding;
   std::vector<bart_encoder_layer<T>> layers;
 
-  bart_encoder(bart_weights const& weights, bart_config const& c, shared_matrix<T> tokens)
-      : embed(std::move(tokens), weights.matrix_of<T>("model.encoder.embed_positions.weight"),
+  template <class Weights>
+  bart_encoder(Weights const& weights, bart_config const& c, shared_matrix<T> tokens)
+      : embed(std::move(tokens),
+              weights.template matrix_of<T>("model.encoder.embed_positions.weight"),
               bart_config::position_offset, embedding_scale<T>(c)),
-        layernorm_embedding(weights.read_layer_norm<T>("model.encoder.layernorm_embedding")) {
+        layernorm_embedding(
+            weights.template read_layer_norm<T>("model.encoder.layernorm_embedding")) {
     for (index_t i = 0; i < c.encoder_layers; ++i) {
       layers.emplace_back(weights, layer_name("encoder", i), c.encoder_attention_heads);
     }

@@ -2,7 +2,9 @@
 
 #include "eckart/models/bart/bart.hpp"
 #include "eckart/models/bart/checkpoint_directory.hpp"
+#include "eckart/models/bart/config_json.hpp"
 #include "eckart/models/bart/dense_tensors.hpp"
+#include "eckart/models/low_rank_file.hpp"
 
 #include <filesystem>
 #include <optional>

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "eckart/io/safetensors_archive.hpp"
+#include "eckart/models/bart/bart.hpp"
+#include "eckart/models/bart/config_json.hpp"
+#include "eckart/models/bart/weights.hpp"
+
+#include <filesystem>
+
+namespace eckart {
+inline namespace v0 {
+
+template <real T>
+auto bart<T>::load(std::filesystem::path const& directory) -> bart {
+  auto const c = read_bart_config(directory / "config.json");
+  auto const archive = safetensors_archive(directory);
+  return bart(bart_weights(archive, c, directory.string()), c);
+}
+
+}  // namespace v0
+}  // namespace eckart
