@@ -3,7 +3,10 @@
 #include "eckart/core/view.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
+#include <numeric>
 #include <optional>
 #include <type_traits>
 
@@ -108,12 +111,22 @@ struct position {
 template <class T>
 auto find_non_finite(matrix_view<T> a) -> std::optional<position> {
   for (index_t i = 0; i < a.rows; ++i) {
-    // x - x is 0 for a finite x and NaN otherwise: one sum without a branch finds the row.
-    auto sum = std::remove_const_t<T>(0);
-    for (auto const x : a.row(i)) {
-      sum += x - x;
+    // x - x is 0 for a finite x and NaN otherwise: sums without a branch find the row, several so
+    // that none waits for the one before.
+    constexpr std::size_t lanes = 8;
+    auto const row = a.row(i);
+    std::array<std::remove_const_t<T>, lanes> sums{};
+    std::size_t at = 0;
+    for (; at + lanes <= row.size(); at += lanes) {
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        sums[lane] += row[at + lane] - row[at + lane];
+      }
     }
-    if (sum == std::remove_const_t<T>(0)) {
+    for (; at < row.size(); ++at) {
+      sums[0] += row[at] - row[at];
+    }
+    if (std::accumulate(sums.begin(), sums.end(), std::remove_const_t<T>(0)) ==
+        std::remove_const_t<T>(0)) {
       continue;
     }
     for (index_t j = 0; j < a.cols; ++j) {

@@ -2,7 +2,11 @@
 
 #include "eckart/core/view.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <concepts>
+#include <cstdint>
 #include <string_view>
 
 namespace eckart {
@@ -17,11 +21,45 @@ auto relu(T x) -> T {
   return x > T{0} ? x : T{0};
 }
 
-/// x Phi(x) with the exact error function: x/2 (1 + erf(x / sqrt 2)) (Hendrycks and Gimpel 2016).
+namespace detail {
+
+/// erf(x) as c P(c²) / Q(c²), c = x cut to where erf rounds to 1, P and Q of degree 5 by least
+/// squares reweighted towards the smallest largest error: off by 1.6e-8 in exact arithmetic, by
+/// less than 5e-7 in float. Without a call or a branch, so that a loop of it becomes vector code.
+/// NaN is cut as well: +-1.
+inline auto rational_erf(float x) -> float {
+  constexpr float one_from = 3.92F;
+  constexpr std::int32_t magnitude = 0x7fffffff;
+  // Positive numbers are in the order of their bits, and integers have a vector minimum.
+  auto const bits = std::bit_cast<std::int32_t>(x);
+  auto const cut = std::min(bits & magnitude, std::bit_cast<std::int32_t>(one_from));
+  auto const c = std::bit_cast<float>(cut | (bits & ~magnitude));
+  auto const t = c * c;
+  auto const p =
+      ((((2.0347461e-06F * t + 2.87479779e-04F) * t + 3.86831397e-03F) * t + 5.30604385e-02F) * t +
+       1.92763656e-01F) *
+          t +
+      1.12837899F;
+  auto const q =
+      ((((3.80707788e-05F * t + 1.18811324e-03F) * t + 1.51722664e-02F) * t + 1.15084462e-01F) * t +
+       5.04163980e-01F) *
+          t +
+      1.0F;
+  return c * p / q;
+}
+
+}  // namespace detail
+
+/// x Phi(x) with the error function: x/2 (1 + erf(x / sqrt 2)) (Hendrycks and Gimpel 2016). In
+/// float within 3e-7 |x| of the exact value.
 template <real T>
 auto gelu(T x) -> T {
   constexpr T inverse_root_2 = static_cast<T>(0.70710678118654752440L);
-  return T{0.5} * x * (T{1} + std::erf(x * inverse_root_2));
+  if constexpr (std::same_as<T, float>) {
+    return 0.5F * x * (1.0F + detail::rational_erf(x * inverse_root_2));
+  } else {
+    return T{0.5} * x * (T{1} + std::erf(x * inverse_root_2));
+  }
 }
 
 /// The tanh approximation x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))) (ibid., section 2).

@@ -1,12 +1,15 @@
 #pragma once
 
+#include "eckart/core/parallel.hpp"
 #include "eckart/core/workspace.hpp"
 #include "eckart/factor/apply.hpp"
 #include "eckart/factor/convert.hpp"
 #include "eckart/factor/factorize.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -120,9 +123,7 @@ class linear {
           message("linear: input ", x.shape(), ", weight ", s, ", output ", y.shape()));
     }
     if (bias_) {
-      for (index_t i = 0; i < y.rows; ++i) {
-        std::ranges::copy(*bias_, y.row(i).begin());
-      }
+      fill_rows(as_span(*bias_), y);
     }
     T const beta = bias_ ? T{1} : T{0};
     std::visit(
@@ -137,6 +138,19 @@ class linear {
   }
 
  private:
+  /// On all threads where it is worth waking them: before the product this is all that moves.
+  static void fill_rows(std::span<T const> row, matrix_view<T> y) {
+    constexpr index_t numbers_at_once = 1 << 16;
+    auto const at_once = std::max<index_t>(1, numbers_at_once / std::max<index_t>(1, y.cols));
+    auto const fill = [&](index_t piece) {
+      for (index_t i = piece * at_once; i < std::min(y.rows, (piece + 1) * at_once); ++i) {
+        std::ranges::copy(row, y.row(i).begin());
+      }
+    };
+    auto const pieces = (y.rows + at_once - 1) / at_once;
+    pieces > 1 ? parallel_for(pieces, fill) : fill(0);
+  }
+
   template <class W>
   static constexpr bool is_dense = std::same_as<std::remove_cvref_t<W>, matrix<T>>;
 
