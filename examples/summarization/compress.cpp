@@ -124,8 +124,9 @@ void add_fit(CLI::App& command, compress_command& c) {
       ->group(group);
   command
       .add_option("--targets", c.targets,
-                  "layers to compress: attention, linear, or a list such as q_proj,fc1")
-      ->option_text("attention|linear|LIST")
+                  "layers to compress: attention, linear (and feed-forward), all (and the output "
+                  "layer lm_head), or a list such as q_proj,fc1")
+      ->option_text("attention|linear|all|LIST")
       ->capture_default_str()
       ->group(group);
   command

@@ -19,7 +19,7 @@ struct compress_command {
   model_choice model;  ///< directory, threads and quiet of it
   calibration_options calibration;
   std::string method = "sequential";  ///< svd, whitened, centred or sequential
-  std::string targets = "linear";     ///< attention, linear, or a list of layer names
+  std::string targets = "linear";     ///< attention, linear, all, or a list of layer names
 
   std::optional<double> budget;  ///< of the cost of the dense target layers
   std::string budget_of = "bytes";

@@ -190,7 +190,7 @@ class compression_run {
   /// Tokens of a typical text; of the calibration where there is one.
   auto cost_model() const -> eckart::layer_cost {
     if (command_.budget_of == "bytes") {
-      return eckart::parameter_cost();
+      return eckart::parameter_cost(eckart::shares_output_table(dense_));
     }
     eckart::index_t source = 128;
     eckart::index_t steps = 24;
@@ -242,7 +242,13 @@ class compression_run {
     return timed("plan", [&] {
       if (command_.budget) {
         auto const cost = cost_model();
-        auto const most = *command_.budget * static_cast<double>(eckart::dense_cost(bases, cost));
+        auto const dense = eckart::dense_cost(bases, cost);
+        if (dense == 0) {  // lm_head alone, in bytes
+          throw eckart::error(
+              "compress: the word embeddings keep the table of lm_head, so that factors of it save "
+              "no bytes; give --budget-of flops or time, --rank or --rank-ratio");
+        }
+        auto const most = *command_.budget * static_cast<double>(dense);
         return eckart::plan_layers(dense_.config(), bases,
                                    static_cast<std::uint64_t>(std::floor(most)),
                                    {forms(), command_.rank_step, cost});

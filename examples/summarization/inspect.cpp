@@ -6,6 +6,8 @@
 #include <eckart/io/json.hpp>
 #include <eckart/models/bart/load.hpp>
 #include <eckart/models/bart/module_tree.hpp>
+#include <eckart/models/bart/save.hpp>
+#include <eckart/models/bart/stored_schema.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
@@ -14,7 +16,6 @@
 #include <cstddef>
 #include <iostream>
 #include <iterator>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,9 @@ auto part_of(std::string const& name) -> std::string {
   if (has("lm_head")) {
     return "output table";
   }
+  if (has("cross_kv_proj")) {
+    return "decoder cross-attention";
+  }
   if (has("embed_positions")) {
     return eckart::message(side, "positions");
   }
@@ -60,24 +64,16 @@ auto part_of(std::string const& name) -> std::string {
   return eckart::message(side, has("self_attn") ? "self-attention" : "feed-forward");
 }
 
-/// Parts and shapes of a configuration; factors maps names of compressed layers to parameters.
-auto inspect(eckart::bart_config const& c, std::string tree,
-             std::map<std::string, std::uint64_t> const& factors) -> inspection {
+/// Parts of a configuration as it is stored, and the shapes of its weights where all are dense.
+auto inspect(eckart::bart_config const& c, std::string tree) -> inspection {
   inspection result{std::move(tree), {}, 0, {}, {}};
+  auto const part_named = [&](std::string const& name) -> part& {
+    auto const found = std::ranges::find(result.parts, name, &part::name);
+    return found != result.parts.end() ? *found
+                                       : *result.parts.insert(result.parts.end(), part{name, 0});
+  };
   for (auto const& spec : eckart::bart_schema(c)) {
-    auto const layer = spec.name.substr(0, spec.name.rfind('.'));
-    auto const factored = factors.find(layer);
-    auto count = spec.parameters();
-    if (factored != factors.end()) {  // stands for weight and bias together
-      count = spec.name.ends_with(".weight") ? factored->second : 0;
-    }
-    auto const name = part_of(spec.name);
-    auto found = std::ranges::find(result.parts, name, &part::name);
-    if (found == result.parts.end()) {
-      found = result.parts.insert(result.parts.end(), {name, 0});
-    }
-    found->parameters += count;
-    result.total += count;
+    part_named(part_of(spec.name));  // in the order of the modules
     if (spec.shape.size() == 2 && spec.name.find("embed_positions") == std::string::npos) {
       auto const shape = shape2{spec.shape[0], spec.shape[1]};
       auto const at = std::ranges::find(result.shapes, shape) - result.shapes.begin();
@@ -86,6 +82,12 @@ auto inspect(eckart::bart_config const& c, std::string tree,
         result.counts.push_back(0);
       }
       ++result.counts[static_cast<std::size_t>(at)];
+    }
+  }
+  for (auto const& spec : eckart::stored_schema(c)) {
+    if (!spec.name.ends_with(".weight.rows")) {  // places, no numbers
+      part_named(part_of(spec.name)).parameters += spec.parameters();
+      result.total += spec.parameters();
     }
   }
   return result;
@@ -156,7 +158,6 @@ void inspect_command::add_to(CLI::App& app) {
 }
 
 void inspect_command::run() const {
-  std::map<std::string, std::uint64_t> factors;
   eckart::bart_config c;
   eckart::module_node tree;
   if (!config.empty()) {
@@ -168,16 +169,15 @@ void inspect_command::run() const {
   } else {
     auto const directory = model.location();
     auto bart = eckart::bart<float>::load(directory);
-    c = bart.config();
     if (auto const policy = model.policy()) {
       model.prepare_blas();
-      for (auto const& layer : compress(bart, model, *policy)) {
-        factors[layer.name] = layer.parameters_after;
-      }
+      compress(bart, model, *policy);
     }
+    c = bart.config();
+    c.compression = eckart::compression_of(bart);
     tree = eckart::module_tree(bart);
   }
-  auto const result = inspect(c, eckart::to_text(tree), factors);
+  auto const result = inspect(c, eckart::to_text(tree));
   json ? write_json(std::cout, result, tree) : write_text(std::cout, result);
 }
 

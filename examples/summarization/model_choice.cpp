@@ -74,8 +74,9 @@ void model_choice::add_to(CLI::App& command) {
   by_ratio->excludes(by_energy);
   command
       .add_option("--targets", targets,
-                  "layers to replace: attention, linear, or a list such as q_proj,fc1")
-      ->option_text("attention|linear|LIST")
+                  "layers to replace: attention, linear (and feed-forward), all (and the output "
+                  "layer lm_head), or a list such as q_proj,fc1")
+      ->option_text("attention|linear|all|LIST")
       ->capture_default_str();
   command
       .add_option("--form", stored_as,
@@ -108,6 +109,9 @@ auto model_choice::target_names() const -> eckart::target_list {
   }
   if (targets == "linear") {
     return eckart::linear_targets();
+  }
+  if (targets == "all") {
+    return eckart::all_targets();
   }
   return CLI::detail::split(targets, ',');
 }

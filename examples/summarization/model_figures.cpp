@@ -1,5 +1,7 @@
 #include "model_figures.hpp"
 
+#include <eckart/models/bart_sites.hpp>
+
 #include <string>
 
 namespace program {
@@ -10,13 +12,12 @@ auto figures_of(eckart::bart<float> const& model) -> model_figures {
   figures.bytes = model.bytes();
   auto const& c = model.config();
   model.visit_linears([&](std::string const& name, eckart::linear<float> const& layer) {
-    bool const reads_source = name.find("encoder_attn.k_proj") != std::string::npos ||
-                              name.find("encoder_attn.v_proj") != std::string::npos ||
-                              name.starts_with("model.encoder.");
-    (reads_source ? figures.encoder_flops : figures.decoder_flops) += layer.flops(1);
+    (eckart::reads_source(name) ? figures.encoder_flops : figures.decoder_flops) += layer.flops(1);
   });
-  figures.decoder_flops +=
-      eckart::cost::flops(eckart::form::dense, {c.vocab_size, c.d_model}, 0, 1);
+  if (!model.lm_head()) {
+    figures.decoder_flops +=
+        eckart::cost::flops(eckart::form::dense, {c.vocab_size, c.d_model}, 0, 1);
+  }
   return figures;
 }
 

@@ -11,7 +11,7 @@ struct model_figures {
   std::uint64_t parameters = 0;
   std::uint64_t bytes = 0;
   std::uint64_t encoder_flops = 0;  ///< linear layers, per source token
-  std::uint64_t decoder_flops = 0;  ///< linear layers and output table, per generated token
+  std::uint64_t decoder_flops = 0;  ///< linear layers, output table or layer, per generated token
   double seconds = 0;               ///< generation of all documents, one after another
 };
 

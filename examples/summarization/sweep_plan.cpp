@@ -64,21 +64,24 @@ auto forms_of(strings const& lists) -> std::vector<eckart::form> {
 }
 
 auto set_of_keyword(std::string const& name) -> target_set {
-  return {name, name == "attention" ? eckart::attention_targets() : eckart::linear_targets()};
+  return {name, name == "attention" ? eckart::attention_targets()
+                : name == "linear"  ? eckart::linear_targets()
+                                    : eckart::all_targets()};
 }
 
 /// The sets that one --targets names.
 auto sets_of(std::string const& list) -> std::vector<target_set> {
   auto const parts = parts_of({list});
   auto const is_keyword = [](std::string const& part) {
-    return part == "attention" || part == "linear";
+    return part == "attention" || part == "linear" || part == "all";
   };
   if (std::ranges::none_of(parts, is_keyword)) {
     return {{list, parts}};
   }
   if (!std::ranges::all_of(parts, is_keyword)) {
-    throw shape_error(message("sweep: targets '", list, "' mix 'attention' or 'linear' with names ",
-                              "of layers; give --targets once for each set"));
+    throw shape_error(message("sweep: targets '", list,
+                              "' mix 'attention', 'linear' or 'all' with ",
+                              "names of layers; give --targets once for each set"));
   }
   std::vector<target_set> sets;
   for (auto const& part : parts) {
@@ -105,12 +108,12 @@ auto shapes_of(target_set const& set, eckart::bart<float> const& model)
   std::vector<eckart::shape2> shapes;
   for (auto const& target : set.names) {
     bool found = false;
-    model.visit_linears([&](std::string const& name, eckart::linear<float> const& layer) {
-      if (eckart::matches_target(name, std::span(&target, 1))) {
+    for (auto const& layer : eckart::bart_layers(model)) {
+      if (eckart::matches_target(layer.name(), std::span(&target, 1))) {
         found = true;
         shapes.push_back(layer.shape());
       }
-    });
+    }
     if (!found) {
       throw shape_error(message("sweep: no linear layer is named '", target, "'"));
     }
@@ -159,9 +162,10 @@ void sweep_choice::add_to(CLI::App& command) {
        "ranks: from A to B, such as 384:64:-16, or a list; parts of both kinds between commas")
       ->required();
   list("--methods", methods, "LIST", "how weights are truncated: svd (default)");
-  list("--targets", targets, "attention|linear|LIST",
-       "layers to replace (default: attention): attention,linear for one after the other, or "
-       "names such as q_proj,fc1; may be given several times");
+  list("--targets", targets, "attention|linear|all|LIST",
+       "layers to replace (default: attention): attention,linear for one after the other, all "
+       "for these and the output layer lm_head, or names such as q_proj,fc1; may be given several "
+       "times");
   list("--forms", forms, "LIST",
        "how factors are stored: two-factor (default), pivoted, diagonal-core, full-core (the "
        "textbook's)");

@@ -13,7 +13,7 @@ namespace program {
 
 /// Layers that are replaced together.
 struct target_set {
-  std::string name;           ///< "attention", "linear", or the list itself
+  std::string name;           ///< "attention", "linear", "all", or the list itself
   eckart::target_list names;  ///< as suffixes of layer names
 };
 
@@ -32,7 +32,8 @@ auto description(sweep_step const& step) -> std::string;
 struct sweep_choice {
   std::vector<std::string> ranks;  ///< see parse_ranks
   std::vector<std::string> methods{"svd"};
-  /// Each "attention", "linear", both between commas, or the names of layers between commas.
+  /// Each "attention", "linear", "all", several between commas, or the names of layers between
+  /// commas.
   std::vector<std::string> targets{"attention"};
   std::vector<std::string> forms{"two-factor"};
 

@@ -19,7 +19,7 @@ struct shown_dialogue {
 /// One model of a sweep: the dense one, or one rank in one form.
 struct sweep_point {
   std::string method;   ///< "dense", or how ranks are truncated: "svd"
-  std::string targets;  ///< "attention", "linear", or a list; empty for dense
+  std::string targets;  ///< "attention", "linear", "all", or a list; empty for dense
   eckart::form stored_as = eckart::form::dense;
   eckart::index_t rank = 0;  ///< as asked for; smaller matrices are cut to min(m, n). 0: dense
   std::uint64_t parameters = 0;

@@ -73,6 +73,19 @@ expect 0 'svd' compress --method svd --targets fc1 --rank 64 --form two-factor -
 expect 0 'Linear(in_features=384, out_features=1536' inspect --model dense
 expect 0 'rank=64, form=two-factor' inspect --model plain
 
+# The output layer: in factors, run, exported with a table of its own; no bytes are saved by it.
+head -n 4 twelve.jsonl >four.jsonl
+four="--calibration four.jsonl -q --method centred"
+expect 0 '8192 x 384' compress $four --targets all --rank 96 --form two-factor --out head \
+  --export-dense untied
+expect 0 'lm_head): LowRank(in_features=384, out_features=8192, rank=96' inspect --model head
+expect 0 '"rouge1"' evaluate --model head --data four.jsonl --limit 1 --num-beams 1 --json -q
+grep -q '"tie_word_embeddings": false' untied/config.json || say_failure 'the export is still tied'
+for each in head untied; do "$ECKART" summarize --model $each -q lunch.txt >$each.txt; done
+cmp head.txt untied.txt || say_failure 'the dense export writes something else'
+expect 2 'save no bytes' compress $four --targets lm_head --budget 0.5 --out never
+expect 0 '0.[0-9]*$' compress $four --targets lm_head --budget 0.5 --budget-of flops --out half
+
 # Bad input: exit 2, a message that names it, nothing written.
 expect 2 'give one of --budget' compress $few --out never
 expect 2 'budget 1.5 is not in' compress $few --budget 1.5 --out never

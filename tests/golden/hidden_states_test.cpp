@@ -56,7 +56,7 @@ auto run(std::string const& name, nlohmann::json const& json) -> pass<T> {
       targets, state, as_view(hidden), scratch,
       [&](index_t, matrix_view<T const> states) { result.decoder.push_back(entries(states)); });
   auto logits = make_matrix<T>({as_view(hidden).rows, c.vocab_size});
-  model.logits(as_view(hidden), as_view(logits));
+  model.logits(as_view(hidden), as_view(logits), scratch);
   result.logits = entries(as_view(logits));
   return result;
 }
@@ -185,7 +185,7 @@ TEST_CASE("the summarizer's encoder rows and greedy logits are Hugging Face's") 
     auto hidden = make_matrix<float>({steps, model.config().d_model});
     model.decoder()(greedy, state, as_view(hidden), scratch);
     auto logits = make_matrix<float>({steps, model.config().vocab_size});
-    model.logits(as_view(hidden), as_view(logits));
+    model.logits(as_view(hidden), as_view(logits), scratch);
     double worst = 0;
     for (index_t t = 0; t < steps; ++t) {
       auto const at = static_cast<std::size_t>(t);

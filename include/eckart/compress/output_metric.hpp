@@ -10,6 +10,7 @@
 #include <numeric>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace eckart {
 inline namespace v0 {
@@ -18,8 +19,9 @@ inline namespace v0 {
 /// The identity if neither is given; of both only one may be.
 struct output_metric {
   std::optional<vector<double>> diagonal = std::nullopt;  ///< (m), of M
-  std::optional<matrix<double>> full =
-      std::nullopt;  ///< (m, m), M, of which the lower triangle is read
+  /// Square, along the diagonal of M, which is 0 elsewhere: their orders add up to m. A single one
+  /// is M. Of each the lower triangle is read.
+  std::vector<matrix<double>> blocks = {};
 };
 
 namespace detail {
@@ -32,13 +34,14 @@ inline auto weighted_variance(vector<double> const& variance, output_metric cons
              : std::accumulate(variance.begin(), variance.end(), 0.0);
 }
 
-/// P with P^T P = M: the root of a diagonal, or the Cholesky factor of M.
+/// P with P^T P = M: the root of a diagonal, or the Cholesky factors of blocks.
 class metric_root {
  public:
-  /// Of a metric for so many outputs. Throws shape_error, not_positive_definite. m³ / 3 FLOPs.
-  metric_root(output_metric const& metric, index_t outputs) {
-    if (metric.diagonal && metric.full) {
-      throw shape_error("fit: an output metric with a diagonal and a full matrix");
+  /// Of a metric for so many outputs. Throws shape_error, not_positive_definite, whose pivot counts
+  /// within a block. b³ / 3 FLOPs for a block of order b.
+  metric_root(output_metric const& metric, index_t outputs) : lower_(metric.blocks) {
+    if (metric.diagonal && !metric.blocks.empty()) {
+      throw shape_error("fit: an output metric with a diagonal and blocks");
     }
     if (metric.diagonal) {
       if (static_cast<index_t>(metric.diagonal->size()) != outputs) {
@@ -53,52 +56,89 @@ class metric_root {
         value = std::sqrt(value);
       }
     }
-    if (metric.full) {
-      if (as_view(*metric.full).shape() != shape2{outputs, outputs}) {
-        throw shape_error(message("fit: an output metric ", as_view(*metric.full).shape(), " for ",
-                                  outputs, " outputs"));
+    if (!lower_.empty()) {
+      refuse_orders(outputs);
+      lift(outputs);
+      for (auto& block : lower_) {
+        cholesky_work(as_view(block));
       }
-      lower_ = *metric.full;
-      lift(as_view(*lower_));
-      cholesky_work(as_view(*lower_));
     }
   }
 
-  /// P a for a (m, n).
+  /// P a for a (m, n). 2 b² n FLOPs for a block of order b.
   auto times(matrix<double> a) const -> matrix<double> {
-    if (lower_) {
-      return matmul(op::transpose, *lower_, op::none, a);
+    if (lower_.empty()) {
+      return scaled(std::move(a), [](double root) { return root; });
     }
-    return scaled(std::move(a), [](double root) { return root; });
+    auto result = make_matrix<double>(as_view(a).shape());
+    index_t first = 0;
+    for (auto const& l : lower_) {
+      auto const order = as_view(l).rows;
+      matmul(op::transpose, as_view(l), op::none, as_view(a).row_range(first, order),
+             as_view(result).row_range(first, order));
+      first += order;
+    }
+    return result;
   }
 
-  /// P^-1 a; rows of weight 0 become 0.
+  /// P^-1 a; rows of weight 0 become 0. b² n FLOPs for a block of order b.
   auto solve(matrix<double> a) const -> matrix<double> {
-    if (lower_) {
-      // Row-major L is L^T for LAPACK, and the rows of a^T are the columns that it solves for.
-      auto const shape = as_view(a).shape();
-      auto columns = make_matrix<double>({shape.cols, shape.rows});
-      transpose(matrix_view<double const>(as_view(a)), as_view(columns));
-      lapack::solve_upper(to_blas_int(shape.rows), to_blas_int(shape.cols), lower_->data(),
-                          to_blas_int(shape.rows), columns.data(), to_blas_int(shape.rows));
-      transpose(matrix_view<double const>(as_view(columns)), as_view(a));
-      return a;
+    if (lower_.empty()) {
+      return scaled(std::move(a), [](double root) { return root > 0 ? 1 / root : 0; });
     }
-    return scaled(std::move(a), [](double root) { return root > 0 ? 1 / root : 0; });
+    index_t first = 0;
+    for (auto const& l : lower_) {
+      auto const order = as_view(l).rows;
+      solve_block(l, as_view(a).row_range(first, order));
+      first += order;
+    }
+    return a;
   }
 
  private:
+  void refuse_orders(index_t outputs) const {
+    index_t sum = 0;
+    for (auto const& block : lower_) {
+      auto const shape = as_view(block).shape();
+      if (shape.rows != shape.cols || shape.rows == 0) {
+        throw shape_error(message("fit: a block ", shape, " of an output metric"));
+      }
+      sum += shape.rows;
+    }
+    if (sum != outputs) {
+      throw shape_error(
+          message("fit: an output metric of order ", sum, " for ", outputs, " outputs"));
+    }
+  }
+
   // A semidefinite matrix has no Cholesky factor in floating point: a billionth of the mean
   // diagonal is added, which the errors of a fit do not feel. A zero one becomes next to nothing.
-  static void lift(matrix_view<double> m) {
+  // The mean is that of all blocks: by its own a zero block among others would be divided by 1e-100
+  // what are rounding errors of the others.
+  void lift(index_t outputs) {
     double sum = 0;
-    for (index_t i = 0; i < m.rows; ++i) {
-      sum += m(i, i);
+    for (auto const& block : lower_) {
+      for (index_t i = 0; i < as_view(block).rows; ++i) {
+        sum += as_view(block)(i, i);
+      }
     }
-    auto const level = std::max(1e-9 * sum / static_cast<double>(m.rows), 1e-200);
-    for (index_t i = 0; i < m.rows; ++i) {
-      m(i, i) += level;
+    auto const level = std::max(1e-9 * sum / static_cast<double>(outputs), 1e-200);
+    for (auto& block : lower_) {
+      for (index_t i = 0; i < as_view(block).rows; ++i) {
+        as_view(block)(i, i) += level;
+      }
     }
+  }
+
+  // rows <- L^-T rows, in place.
+  static void solve_block(matrix<double> const& l, matrix_view<double> rows) {
+    // Row-major L is L^T for LAPACK, and the rows of the transpose are the columns that it solves
+    // for.
+    auto const order = to_blas_int(rows.rows);
+    auto columns = make_matrix<double>({rows.cols, rows.rows});
+    transpose(rows, as_view(columns));
+    lapack::solve_upper(order, to_blas_int(rows.cols), l.data(), order, columns.data(), order);
+    transpose(as_view(columns), rows);
   }
 
   template <class F>
@@ -112,7 +152,7 @@ class metric_root {
   }
 
   std::optional<vector<double>> diagonal_;  // (m), roots
-  std::optional<matrix<double>> lower_;     // (m, m)
+  std::vector<matrix<double>> lower_;       // square, orders add up to m; empty without blocks
 };
 
 }  // namespace detail

@@ -1,12 +1,16 @@
 #pragma once
 
 #include "eckart/backend/openblas.hpp"
+#include "eckart/core/parallel.hpp"
 #include "eckart/core/view.hpp"
 #include "eckart/linalg/norm.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <functional>
+#include <span>
 
 /// Sums of products about the mean, block by block: what compress/statistics.hpp is made of.
 namespace eckart {
@@ -14,36 +18,78 @@ inline namespace v0 {
 namespace detail {
 
 /// Rows that are multiplied in their own precision before they are added up in double.
-inline constexpr index_t moment_block = 1024;
+inline constexpr index_t moment_block = 2048;
+
+/// Rows that a thread takes at once. Sums are added piece by piece in order, so that they do not
+/// depend on the number of threads.
+inline constexpr index_t rows_at_once = 128;
+
+/// Calls f(piece, rows) for x in pieces, on all threads.
+template <class T, class F>
+void for_row_pieces(matrix_view<T> x, F&& f) {
+  parallel_for((x.rows + rows_at_once - 1) / rows_at_once, [&](index_t i) {
+    auto const first = i * rows_at_once;
+    f(i, x.row_range(first, std::min(rows_at_once, x.rows - first)));
+  });
+}
+
+/// Sums over the rows of x of add(row, sums), sums (x.cols) in double.
+template <real T, class Add>
+auto row_sums(matrix_view<T const> x, Add add) -> vector<double> {
+  auto pieces = make_matrix<double>({(x.rows + rows_at_once - 1) / rows_at_once, x.cols});
+  pieces.fill(0);
+  for_row_pieces(x, [&](index_t piece, matrix_view<T const> rows) {
+    auto const sums = as_view(pieces).row(piece);
+    for (index_t i = 0; i < rows.rows; ++i) {
+      add(rows.row(i), sums);
+    }
+  });
+  auto result = make_vector<double>(x.cols);
+  result.fill(0);
+  for (index_t i = 0; i < as_view(pieces).rows; ++i) {
+    std::ranges::transform(result, as_view(pieces).row(i), result.begin(), std::plus<>{});
+  }
+  return result;
+}
 
 /// Mean of the rows of x, in double.
 template <real T>
 auto row_mean(matrix_view<T const> x) -> vector<double> {
-  auto mean = make_vector<double>(x.cols);
-  mean.fill(0);
-  for (index_t i = 0; i < x.rows; ++i) {
-    auto const row = x.row(i);
+  auto mean = row_sums(x, [](std::span<T const> row, std::span<double> sums) {
     for (std::size_t j = 0; j < row.size(); ++j) {
-      mean(j) += static_cast<double>(row[j]);
+      sums[j] += static_cast<double>(row[j]);
     }
-  }
+  });
   for (auto& value : mean) {
     value /= static_cast<double>(x.rows);
   }
   return mean;
 }
 
+/// Sums of the squares of the columns of x, in double.
+template <real T>
+auto column_squares(matrix_view<T const> x) -> vector<double> {
+  return row_sums(x, [](std::span<T const> row, std::span<double> sums) {
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      sums[j] += static_cast<double>(row[j]) * static_cast<double>(row[j]);
+    }
+  });
+}
+
 /// x minus its mean, in the type of x.
 template <real T>
 auto centred_rows(matrix_view<T const> x, vector<double> const& mean) -> matrix<T> {
   auto result = make_matrix<T>(x.shape());
-  for (index_t i = 0; i < x.rows; ++i) {
-    auto const from = x.row(i);
-    auto const to = as_view(result).row(i);
-    for (std::size_t j = 0; j < from.size(); ++j) {
-      to[j] = static_cast<T>(static_cast<double>(from[j]) - mean(j));
+  for_row_pieces(x, [&](index_t piece, matrix_view<T const> rows) {
+    auto const* const means = mean.data();
+    for (index_t i = 0; i < rows.rows; ++i) {
+      auto const from = rows.row(i);
+      auto const to = as_view(result).row(piece * rows_at_once + i);
+      for (std::size_t j = 0; j < from.size(); ++j) {
+        to[j] = static_cast<T>(static_cast<double>(from[j]) - means[j]);
+      }
     }
-  }
+  });
   return result;
 }
 
@@ -76,18 +122,24 @@ inline void move_mean(vector<double>& mean, vector<double> const& step, index_t 
 template <real T, class First>
 void add_scatter(matrix_view<T const> product, double weight, vector<double> const& left,
                  vector<double> const& right, First first, matrix_view<double> sum) {
-  for (index_t i = 0; i < sum.rows; ++i) {
-    auto const factor = weight * left(static_cast<std::size_t>(i));
-    for (index_t j = first(i); j < sum.cols; ++j) {
-      sum(i, j) += static_cast<double>(product(i, j)) + factor * right(static_cast<std::size_t>(j));
+  for_row_pieces(sum, [&](index_t piece, matrix_view<double> rows) {
+    auto const* const steps = right.data();
+    for (index_t i = 0; i < rows.rows; ++i) {
+      auto const row = piece * rows_at_once + i;
+      auto const factor = weight * left(static_cast<std::size_t>(row));
+      auto const from = product.row(row);
+      auto const to = rows.row(i);
+      for (auto j = static_cast<std::size_t>(first(row)); j < to.size(); ++j) {
+        to[j] += static_cast<double>(from[j]) + factor * steps[j];
+      }
     }
-  }
+  });
 }
 
 /// The upper triangle of x^T x, by panels: little more than half of the FLOPs of the whole.
 template <real T>
 void upper_gram(matrix_view<T const> x, matrix_view<T> result) {
-  constexpr index_t panel = 256;
+  constexpr index_t panel = 192;
   for (index_t first = 0; first < x.cols; first += panel) {
     auto const width = std::min(panel, x.cols - first);
     openblas{}.gemm(op::transpose, op::none, T{1}, x.col_range(first, width),
@@ -107,6 +159,15 @@ inline void refuse_moments(char const* what, shape2 x, index_t width) {
 template <real T>
 void refuse_non_finite_rows(char const* what, matrix_view<T const> x, index_t first,
                             index_t count) {
+  std::atomic<bool> all_finite = true;
+  for_row_pieces(x.row_range(first, count), [&](index_t, matrix_view<T const> rows) {
+    if (find_non_finite(rows)) {
+      all_finite = false;
+    }
+  });
+  if (all_finite) {
+    return;
+  }
   if (auto const bad = find_non_finite(x.row_range(first, count))) {
     auto const row = first + bad->row;
     throw numerical_error(message(what, ": element (", row, ", ", bad->col, ") of the ", x.shape(),

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <numeric>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -14,7 +16,7 @@
 namespace eckart {
 inline namespace v0 {
 
-/// Number, mean and covariance of vectors that come in pieces. Blocks of 1024 rows are centred and
+/// Number, mean and covariance of vectors that come in pieces. Blocks of 2048 rows are centred and
 /// multiplied in their own precision and added in double, so that neither many rows nor a large
 /// mean cost accuracy. n² numbers of memory; n² FLOPs a row.
 class input_moments {
@@ -118,17 +120,23 @@ class input_moments {
 
   template <real T>
   void add_block(matrix_view<T const> x) {
-    auto const block_mean = detail::row_mean(x);
-    auto const centred = detail::centred_rows(x, block_mean);
+    auto const mean = detail::row_mean(x);
+    auto const centred = detail::centred_rows(x, mean);
+    add_centred(matrix_view<T const>(as_view(centred)), mean);
+  }
+
+  // A block of rows less its mean.
+  template <real T>
+  void add_centred(matrix_view<T const> centred, vector<double> const& block_mean) {
     auto product = make_matrix<T>({width(), width()});
-    detail::upper_gram(matrix_view<T const>(as_view(centred)), as_view(product));
+    detail::upper_gram(centred, as_view(product));
     detail::refuse_overflow("input_moments", matrix_view<T const>(as_view(product)));
     auto const step = detail::difference(block_mean, mean_);
     detail::add_scatter(
-        matrix_view<T const>(as_view(product)), detail::joint_weight(count_, x.rows), step, step,
-        [](index_t i) { return i; }, as_view(scatter_));
-    detail::move_mean(mean_, step, count_, x.rows);
-    count_ += x.rows;
+        matrix_view<T const>(as_view(product)), detail::joint_weight(count_, centred.rows), step,
+        step, [](index_t i) { return i; }, as_view(scatter_));
+    detail::move_mean(mean_, step, count_, centred.rows);
+    count_ += centred.rows;
   }
 
   index_t count_ = 0;
@@ -140,13 +148,43 @@ class input_moments {
 /// be a function of x: the same tokens in another model, say. n² + 2 m n FLOPs a row.
 class joint_moments {
  public:
+  /// Of what a layer answers, t = W x' + b with W (m, n') and b (m) or empty, and inputs x, where
+  /// `pairs` has the moments of x' as outputs with x: the products with all rows are n' n of the
+  /// layer's inputs and not m n of its outputs. The variance of t stays unknown. 2 m n' n FLOPs in
+  /// double. Throws shape_error.
+  template <matrix_like A>
+  joint_moments(A const& w, std::span<value_t<A> const> bias, joint_moments const& pairs)
+      : joint_moments(matrix_view<value_t<A> const>(as_view(w)).rows, pairs.inputs().width()) {
+    auto const weight = matrix_view<value_t<A> const>(as_view(w));
+    auto const inputs = static_cast<index_t>(pairs.output_mean_.size());
+    if (weight.cols != inputs ||
+        (!bias.empty() && static_cast<index_t>(bias.size()) != weight.rows)) {
+      throw shape_error(message("joint_moments: a ", weight.shape(), " layer with ", bias.size(),
+                                " biases for pairs of ", inputs, " numbers with ",
+                                inputs_.width()));
+    }
+    inputs_ = pairs.inputs_;
+    output_scatter_.reset();
+    auto const wide = in_double(weight);
+    auto const from = matrix_view<double const>(as_view(wide));
+    openblas{}.gemm(op::none, op::none, 1.0, from,
+                    matrix_view<double const>(as_view(pairs.cross_scatter_)), 0.0,
+                    as_view(cross_scatter_));
+    for (index_t i = 0; i < weight.rows; ++i) {
+      auto const row = from.row(i);
+      auto const at = static_cast<std::size_t>(i);
+      output_mean_(at) = std::inner_product(row.begin(), row.end(), pairs.output_mean_.begin(),
+                                            bias.empty() ? 0.0 : static_cast<double>(bias[at]));
+    }
+  }
+
   joint_moments(index_t outputs, index_t inputs)
       : inputs_(inputs),
         output_mean_(make_vector<double>(outputs)),
         output_scatter_(make_vector<double>(outputs)),
         cross_scatter_(make_matrix<double>({outputs, inputs})) {
     output_mean_.fill(0);
-    output_scatter_.fill(0);
+    output_scatter_->fill(0);
     cross_scatter_.fill(0);
   }
 
@@ -172,17 +210,6 @@ class joint_moments {
     }
   }
 
-  /// The moments of some of the outputs with all inputs. Copies n² numbers. Throws shape_error.
-  auto outputs_range(index_t first, index_t count) const -> joint_moments {
-    auto result = *this;
-    result.cross_scatter_ = to_matrix(as_view(cross_scatter_).row_range(first, count));
-    result.output_mean_ = make_vector<double>(count);
-    result.output_scatter_ = make_vector<double>(count);
-    std::copy_n(output_mean_.begin() + first, count, result.output_mean_.begin());
-    std::copy_n(output_scatter_.begin() + first, count, result.output_scatter_.begin());
-    return result;
-  }
-
   /// E[(t - mean)(x - mean)^T] (outputs, inputs).
   auto cross_covariance() const -> matrix<double> {
     auto result = cross_scatter_;
@@ -192,16 +219,27 @@ class joint_moments {
     return result;
   }
 
-  /// Variance of each output (outputs).
-  auto output_variance() const -> vector<double> {
+  /// Variance of each output (outputs), where it is known.
+  auto output_variance() const -> std::optional<vector<double>> {
     auto result = output_scatter_;
-    for (auto& value : result) {
-      value /= static_cast<double>(std::max<index_t>(inputs_.count(), 1));
+    if (result) {
+      for (auto& value : *result) {
+        value /= static_cast<double>(std::max<index_t>(inputs_.count(), 1));
+      }
     }
     return result;
   }
 
  private:
+  template <real T>
+  static auto in_double(matrix_view<T const> a) -> matrix<double> {
+    auto result = make_matrix<double>(a.shape());
+    for (index_t i = 0; i < a.rows; ++i) {
+      std::ranges::copy(a.row(i), as_view(result).row(i).begin());
+    }
+    return result;
+  }
+
   template <real T>
   void add_block(matrix_view<T const> t, matrix_view<T const> x) {
     auto const t_mean = detail::row_mean(t);
@@ -217,26 +255,22 @@ class joint_moments {
     auto const weight = detail::joint_weight(before, x.rows);
     auto const t_step = detail::difference(t_mean, output_mean_);
     auto const x_step = detail::difference(x_mean, inputs_.mean());
-    inputs_.add_block(x);  // may throw, so before anything changes here
+    // May throw, so before anything changes here.
+    inputs_.add_centred(matrix_view<T const>(as_view(x_centred)), x_mean);
     detail::add_scatter(
         matrix_view<T const>(as_view(product)), weight, t_step, x_step,
         [](index_t) { return index_t{0}; }, as_view(cross_scatter_));
-    for (index_t i = 0; i < t.rows; ++i) {
-      auto const row = as_view(t_centred).row(i);
-      for (std::size_t j = 0; j < row.size(); ++j) {
-        output_scatter_(j) += static_cast<double>(row[j]) * static_cast<double>(row[j]);
-      }
-    }
-    for (std::size_t j = 0; j < output_scatter_.size(); ++j) {
-      output_scatter_(j) += weight * t_step(j) * t_step(j);
+    auto const squares = detail::column_squares(matrix_view<T const>(as_view(t_centred)));
+    for (std::size_t j = 0; output_scatter_ && j < squares.size(); ++j) {
+      (*output_scatter_)(j) += squares(j) + weight * t_step(j) * t_step(j);
     }
     detail::move_mean(output_mean_, t_step, before, x.rows);
   }
 
   input_moments inputs_;
-  vector<double> output_mean_;     // (outputs)
-  vector<double> output_scatter_;  // (outputs), sum of (t - mean)²
-  matrix<double> cross_scatter_;   // (outputs, inputs), sum of (t - mean)(x - mean)^T
+  vector<double> output_mean_;                    // (outputs)
+  std::optional<vector<double>> output_scatter_;  // (outputs), sum of (t - mean)²
+  matrix<double> cross_scatter_;  // (outputs, inputs), sum of (t - mean)(x - mean)^T
 };
 
 }  // namespace v0

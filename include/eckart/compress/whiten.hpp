@@ -193,9 +193,9 @@ auto fit(A const& w, std::span<value_t<A> const> bias, input_moments const& inpu
 /// are the eigenvectors of W* H W*^T; losses count ridge tr(C_xx)/n ||W'||² as errors. With t = W x
 /// + b and no ridge it is the other function. With inputs from a compressed model and outputs from
 /// the original one it mends the errors of the layers before (AA-SVD, arXiv 2604.02119, objective
-/// 4). m n² + n³/3 FLOPs more than the other. With a full metric the part that no linear layer
-/// answers is not known and counts as none. Throws shape_error, not_positive_definite where a
-/// singular covariance has no ridge.
+/// 4). m n² + n³/3 FLOPs more than the other. With blocks as a metric, or without the outputs'
+/// variance, the part that no linear layer answers is not known and counts as none. Throws
+/// shape_error, not_positive_definite where a singular covariance has no ridge.
 template <real T>
 auto fit(joint_moments const& moments, double ridge, output_metric const& metric = {})
     -> fitted_basis<T> {
@@ -214,10 +214,10 @@ auto fit(joint_moments const& moments, double ridge, output_metric const& metric
   auto factor = cholesky(c);
   cholesky_solve_work(as_view(std::as_const(factor)), as_view(best));
   auto result = detail::basis_of<T>(std::move(best), c, metric);
-  if (!metric.full) {
+  if (auto const variance = moments.output_variance(); variance && metric.blocks.empty()) {
     // What the regression does not reach of the outputs' variance is lost at every rank.
     auto const explained = result.energy;
-    result.energy = detail::weighted_variance(moments.output_variance(), metric);
+    result.energy = detail::weighted_variance(*variance, metric);
     result.unexplained = std::max(0.0, result.energy - explained);
   }
   result.mean = moments.inputs().mean();

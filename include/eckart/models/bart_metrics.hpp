@@ -27,40 +27,47 @@ auto dense_in_double(linear<T> const& layer) -> matrix<double> {
   return in_double(matrix_view<T const>(as_view(weight)));
 }
 
-/// E[y y^T] or the covariance of y = W x + b (m, m).
+/// The covariance of y = W x + b or E[y y^T] within each group of so many outputs, one after
+/// another. 2 m n² FLOPs.
 template <real T>
-auto output_moment(linear<T> const& layer, input_moments const& inputs, bool centred)
-    -> matrix<double> {
+auto output_moments(linear<T> const& layer, input_moments const& inputs, bool centred,
+                    index_t group) -> std::vector<matrix<double>> {
   auto const w = dense_in_double(layer);
-  auto result = matmul(op::none, matmul(w, inputs.covariance()), op::transpose, w);
-  if (!centred) {
-    auto mean = times(w, inputs.mean());
-    for (std::size_t i = 0; layer.has_bias() && i < mean.size(); ++i) {
-      mean(i) += static_cast<double>((*layer.bias())(i));
-    }
-    for (index_t i = 0; i < as_view(result).rows; ++i) {
-      for (index_t j = 0; j < as_view(result).cols; ++j) {
-        as_view(result)(i, j) +=
-            mean(static_cast<std::size_t>(i)) * mean(static_cast<std::size_t>(j));
+  auto const wc = matmul(w, inputs.covariance());
+  auto mean = times(w, inputs.mean());
+  for (std::size_t i = 0; layer.has_bias() && i < mean.size(); ++i) {
+    mean(i) += static_cast<double>((*layer.bias())(i));
+  }
+  std::vector<matrix<double>> result;
+  for (index_t first = 0; first < as_view(w).rows; first += group) {
+    auto& moment = result.emplace_back(make_matrix<double>({group, group}));
+    auto const m = as_view(moment);
+    matmul(op::none, as_view(wc).row_range(first, group), op::transpose,
+           as_view(w).row_range(first, group), m);
+    for (index_t i = 0; !centred && i < group; ++i) {
+      for (index_t j = 0; j < group; ++j) {
+        m(i, j) +=
+            mean(static_cast<std::size_t>(first + i)) * mean(static_cast<std::size_t>(first + j));
       }
     }
   }
   return result;
 }
 
-/// What an error of one side of the scores costs: the moment m of the other side, of its own head
-/// alone, for a query meets no keys of another, times the squared scale.
+/// What an error of one side of the scores costs: the moments of the other side, a block for each
+/// head, for a query meets no keys of another, times the squared scale.
 template <real T>
-auto score_metric(multi_head_attention<T> const& a, matrix<double> m) -> matrix<double> {
-  auto const view = as_view(m);
-  auto const width = a.head_width();
+auto score_metric(multi_head_attention<T> const& a, linear<T> const& other,
+                  input_moments const& inputs, bool centred) -> output_metric {
+  output_metric result;
+  result.blocks = output_moments(other, inputs, centred, a.head_width());
   auto const factor = static_cast<double>(a.scale) * static_cast<double>(a.scale);
-  for (index_t i = 0; i < view.rows; ++i) {
-    for (index_t j = 0; j < view.cols; ++j) {
-      view(i, j) = i / width == j / width ? factor * view(i, j) : 0;
+  for (auto& block : result.blocks) {
+    for (auto& value : block) {
+      value *= factor;
     }
   }
-  return m;
+  return result;
 }
 
 /// W^T W of the layer that reads the outputs.
@@ -135,13 +142,12 @@ template <real T>
 auto bart_metrics(bart<T> const& model, bart_moments const& moments) -> layer_metrics {
   layer_metrics result;
   auto const full = [&](std::string const& name, matrix<double> m) {
-    result[name].full = std::move(m);
+    result[name].blocks.push_back(std::move(m));
   };
   auto const attention = [&](std::string const& name, multi_head_attention<T> const& a,
                              input_moments const& queries, input_moments const& memory) {
-    full(name + ".q_proj", detail::score_metric(a, detail::output_moment(*a.k_proj, memory, true)));
-    full(name + ".k_proj",
-         detail::score_metric(a, detail::output_moment(*a.q_proj, queries, false)));
+    result[name + ".q_proj"] = detail::score_metric(a, *a.k_proj, memory, true);
+    result[name + ".k_proj"] = detail::score_metric(a, *a.q_proj, queries, false);
     full(name + ".v_proj", detail::reader_gram(a.out_proj));
   };
   auto const layer = [&](std::string const& name, auto const& one) {

@@ -20,7 +20,8 @@ struct linear_site {
   auto can_be_joint() const -> bool { return members.size() > 1; }
 };
 
-/// All of a BART, in the order of the computation; whatever the model's layers are stored as.
+/// All of a BART, in the order of the computation, the output layer last; whatever the model's
+/// layers are stored as.
 inline auto bart_sites(bart_config const& c) -> std::vector<linear_site> {
   std::vector<linear_site> sites;
   auto const single = [&](std::string const& name) { sites.push_back({name, {name}}); };
@@ -54,6 +55,7 @@ inline auto bart_sites(bart_config const& c) -> std::vector<linear_site> {
     single(name + ".encoder_attn.out_proj");
     feed_forward(name);
   }
+  single(std::string(lm_head_name));
   return sites;
 }
 

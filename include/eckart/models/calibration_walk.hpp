@@ -8,8 +8,11 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace eckart {
@@ -28,22 +31,47 @@ struct walk_states {
       : x(make_matrix<T>({tokens, width})), next(make_matrix<T>({tokens, width})) {}
 };
 
+/// The layer that answers `count` of the outputs from the first on.
+template <real T>
+auto some_outputs(linear<T> const& layer, index_t first, index_t count) -> linear<T> {
+  auto weight = std::visit(
+      [&](auto const& w) -> typename linear<T>::weight {
+        if constexpr (std::same_as<std::remove_cvref_t<decltype(w)>, matrix<T>>) {
+          return to_matrix(as_view(w).row_range(first, count));
+        } else {
+          auto const factors = to_two_factor(w);
+          return low_rank<T, two_factor>(to_matrix(factors.left().row_range(first, count)),
+                                         to_matrix(factors.right()));
+        }
+      },
+      layer.stored_weight());
+  std::optional<vector<T>> bias;
+  if (layer.has_bias()) {
+    bias = make_vector<T>(count);
+    std::copy_n(layer.bias()->begin() + first, count, bias->begin());
+  }
+  return linear<T>(std::move(weight), std::move(bias));
+}
+
 }  // namespace detail
 
 /// What a walk tells at each group of linear layers with a common input, in the order of the
-/// computation: `add(site, outputs, inputs)` for all tokens in pieces, then `finish(site)`. The
-/// site is the name of the layer, or of the joint layer that could stand for the group.
+/// computation, for all tokens in pieces, and then `finish(site)`. The site is the name of the
+/// layer, or of the joint layer that could stand for the group.
+/// - `inputs(site, own, changing)`: what the group reads in the first model and in the second; its
+///   outputs should be what the first model's layers answer to `own`.
+/// - `sums(site, outputs, changing)`: the output joins a residual, and these outputs would bring
+///   the second model's sum back to that of the first.
 template <class H, class T>
 concept walk_handler = requires(H& handler, std::string const& site, matrix_view<T const> rows) {
-  handler.add(site, rows, rows);
+  handler.inputs(site, rows, rows);
+  handler.sums(site, rows, rows);
   handler.finish(site);
 };
 
 /// Takes all calibration tokens through a model layer by layer, and through a second model beside
-/// it that the handler may change as it goes: at each site the outputs are those of the first
-/// model, and the inputs those that the second one has there with all that is behind in place.
-/// Where a layer's output is added to a residual, the outputs hold what brings the second model's
-/// sum back to that of the first. Without a second model inputs and outputs are of one model.
+/// it that the handler may change as it goes: what the second model reads at a site is told with
+/// all that is behind in place. Without a second model both inputs are the first model's.
 /// Memory for each token: two rows of d_model numbers in each model, and the hidden units of one
 /// layer of the second model.
 template <real T, walk_handler<T> Handler>
@@ -85,18 +113,15 @@ class calibration_walk {
     return as_view(m).row_range(c.row, c.rows);
   }
 
-  /// context (rows, width) of self-attention on x, sentence by sentence; sees(q | k | v).
-  template <class Sees>
+  /// context (rows, width) of self-attention on x, sentence by sentence.
   void self_context(multi_head_attention<T> const& attention, packed_sequences const& sequences,
-                    detail::sequence_range const& c, const_rows x, bool causal, rows context,
-                    Sees sees) {
-    auto qkv = make_matrix<T>({c.rows, 3 * attention.width()});
-    auto const all = as_view(qkv);
-    attention.project(x, all, scratch_);
-    sees(const_rows(all));
+                    detail::sequence_range const& c, const_rows x, bool causal, rows context) {
+    auto const frame = scratch_.frame();
+    auto const qkv = scratch_.take_matrix(c.rows, 3 * attention.width());
+    attention.project(x, qkv, scratch_);
     parallel_for(c.last - c.first, [&](index_t i) {
       auto const from = sequences.start(c.first + i) - c.row;
-      auto const one = all.row_range(from, sequences.length(c.first + i));
+      auto const one = qkv.row_range(from, sequences.length(c.first + i));
       workspace<T> own;
       attention.attend(attention.queries(one), attention.keys(one), attention.values(one), {causal},
                        context.row_range(from, one.rows), own);
@@ -114,12 +139,14 @@ class calibration_walk {
     }
   }
 
-  /// next = x + layer(inputs), for the original; then tells the site `next` minus the residual of
-  /// the changing model, with that model's inputs.
-  void tell_sum(std::string const& site, const_rows sum, const_rows residual, const_rows inputs) {
-    auto outputs = to_matrix(sum);
-    subtract(residual, as_view(outputs));
-    handler_.add(site, const_rows(as_view(outputs)), inputs);
+  /// Tells what the layers of a site read. Before anything behind them is computed.
+  void tell_inputs(std::string const& site, std::vector<detail::sequence_range> const& chunks,
+                   matrix<T>& own, matrix<T>& changing) {
+    for (auto const& c : chunks) {
+      handler_.inputs(site, const_rows(part(own, c)),
+                      const_rows(part(changing_ ? changing : own, c)));
+    }
+    handler_.finish(site);
   }
 
   /// Self-attention with its two sites. On return own.x is normalized, and so is other.x.
@@ -127,49 +154,54 @@ class calibration_walk {
   void self_attention(std::string const& name, packed_sequences const& sequences,
                       std::vector<detail::sequence_range> const& chunks, bool causal,
                       Layer const& layer, Changing const* changing, states& own, states& other) {
-    auto const& attention = layer.self_attn;
-    auto const qkv_site = name + ".self_attn.qkv_proj";
+    tell_inputs(name + ".self_attn.qkv_proj", chunks, own.x, other.x);
     for (auto const& c : chunks) {
-      self_context(attention, sequences, c, part(own.x, c), causal, part(own.next, c),
-                   [&](const_rows qkv) {
-                     handler_.add(qkv_site, qkv, part(changing ? other.x : own.x, c));
-                   });
-    }
-    handler_.finish(qkv_site);
-    for (auto const& c : chunks) {
+      self_context(layer.self_attn, sequences, c, part(own.x, c), causal, part(own.next, c));
       if (changing) {
         self_context(changing->self_attn, sequences, c, part(other.x, c), causal,
-                     part(other.next, c), [](const_rows) {});
+                     part(other.next, c));
       }
     }
-    after_attention(name + ".self_attn.out_proj", chunks, attention.out_proj,
+    after_attention(name + ".self_attn.out_proj", chunks, layer.self_attn.out_proj,
                     layer.self_attn_layer_norm, changing ? &changing->self_attn.out_proj : nullptr,
                     changing ? &changing->self_attn_layer_norm : nullptr, own, other);
+  }
+
+  /// x <- norm(x + update), both of the original; before, the site is told what would bring the
+  /// changing model's residual `other` to the same sum, with that model's inputs.
+  void join(std::string const& site, rows update, layer_norm<T> const& norm, rows x,
+            const_rows other, const_rows inputs) {
+    add_to(update, x);
+    copy(x, update);
+    subtract(other, update);
+    handler_.sums(site, const_rows(update), inputs);
+    norm(x);
   }
 
   /// From the contexts in `next` to the normalized sums in `x`.
   void after_attention(std::string const& site, std::vector<detail::sequence_range> const& chunks,
                        linear<T> const& out, layer_norm<T> const& norm, linear<T> const* changing,
                        layer_norm<T> const* changing_norm, states& own, states& other) {
+    auto const width = original_.config().d_model;
     for (auto const& c : chunks) {
-      auto update = make_matrix<T>({c.rows, original_.config().d_model});
-      out(part(own.next, c), as_view(update), scratch_);
+      auto const frame = scratch_.frame();
+      auto const update = scratch_.take_matrix(c.rows, width);
+      auto const context = const_rows(part(own.next, c));
+      out(context, update, scratch_);
       if (changing) {
-        add_to(part(own.x, c), as_view(update));
-        tell_sum(site, as_view(update), part(other.x, c), part(other.next, c));
-        copy(as_view(update), part(own.x, c));
-        norm(part(own.x, c));
+        join(site, update, norm, part(own.x, c), part(other.x, c), part(other.next, c));
       } else {
-        handler_.add(site, const_rows(as_view(update)), const_rows(part(own.next, c)));
-        norm.add_and_normalize(as_view(update), part(own.x, c));
+        handler_.inputs(site, context, context);
+        norm.add_and_normalize(update, part(own.x, c));
       }
     }
     handler_.finish(site);
-    if (changing) {
-      for (auto const& c : chunks) {
-        auto update = make_matrix<T>({c.rows, original_.config().d_model});
-        (*changing)(part(other.next, c), as_view(update), scratch_);
-        changing_norm->add_and_normalize(as_view(update), part(other.x, c));
+    for (auto const& c : chunks) {
+      if (changing) {
+        auto const frame = scratch_.frame();
+        auto const update = scratch_.take_matrix(c.rows, width);
+        (*changing)(part(other.next, c), update, scratch_);
+        changing_norm->add_and_normalize(update, part(other.x, c));
       }
     }
   }
@@ -182,51 +214,41 @@ class calibration_walk {
   }
 
   /// h (rows, hidden) = f(fc1(x)).
-  auto hidden(feed_forward<T> const& ffn, const_rows x) -> matrix<T> {
-    auto h = make_matrix<T>({x.rows, ffn.fc1.shape().rows});
-    ffn.fc1(x, as_view(h), scratch_);
-    activate_rows(ffn.f, as_view(h));
-    return h;
+  void hidden(feed_forward<T> const& ffn, const_rows x, rows h) {
+    ffn.fc1(x, h, scratch_);
+    activate_rows(ffn.f, h);
   }
 
   template <class Layer, class Changing>
   void feed_forward_part(std::string const& name, std::vector<detail::sequence_range> const& chunks,
                          Layer const& layer, Changing const* changing, states& own, states& other) {
-    auto const& ffn = layer.ffn;
+    auto const site = name + ".fc2";
+    auto const units = layer.ffn.fc1.shape().rows;
+    tell_inputs(name + ".fc1", chunks, own.x, other.x);
+    std::vector<matrix<T>> hidden_units;  // of the changing model, a matrix for each chunk
     for (auto const& c : chunks) {
-      auto h = make_matrix<T>({c.rows, ffn.fc1.shape().rows});
-      ffn.fc1(part(own.x, c), as_view(h), scratch_);
-      handler_.add(name + ".fc1", const_rows(as_view(h)),
-                   const_rows(part(changing ? other.x : own.x, c)));
-      activate_rows(ffn.f, as_view(h));
+      auto const frame = scratch_.frame();
+      auto const h = scratch_.take_matrix(c.rows, units);
       auto const update = part(own.next, c);
-      ffn.fc2(as_view(h), update, scratch_);
+      hidden(layer.ffn, part(own.x, c), h);
+      layer.ffn.fc2(h, update, scratch_);
       if (changing) {
-        add_to(part(own.x, c), update);
-        copy(update, part(own.x, c));
-        layer.final_layer_norm(part(own.x, c));
+        auto& changed = hidden_units.emplace_back(make_matrix<T>({c.rows, units}));
+        hidden(changing->ffn, part(other.x, c), as_view(changed));
+        join(site, update, layer.final_layer_norm, part(own.x, c), part(other.x, c),
+             as_view(changed));
       } else {
-        handler_.add(name + ".fc2", const_rows(update), const_rows(as_view(h)));
+        handler_.inputs(site, const_rows(h), const_rows(h));
         layer.final_layer_norm.add_and_normalize(update, part(own.x, c));
       }
     }
-    handler_.finish(name + ".fc1");
-    std::vector<matrix<T>> hidden_units;  // of the changing model, a matrix for each chunk
-    if (changing) {
-      for (auto const& c : chunks) {
-        auto const& h = hidden_units.emplace_back(hidden(changing->ffn, part(other.x, c)));
-        tell_sum(name + ".fc2", part(own.next, c), part(other.x, c), as_view(h));
-      }
-    }
-    handler_.finish(name + ".fc2");
-    if (changing) {
-      for (std::size_t i = 0; i < chunks.size(); ++i) {
-        auto const& c = chunks[i];
-        auto const& h = hidden_units[i];
-        auto update = make_matrix<T>({c.rows, original_.config().d_model});
-        changing->ffn.fc2(as_view(h), as_view(update), scratch_);
-        changing->final_layer_norm.add_and_normalize(as_view(update), part(other.x, c));
-      }
+    handler_.finish(site);
+    for (std::size_t i = 0; i < hidden_units.size(); ++i) {
+      auto const& c = chunks[i];
+      auto const frame = scratch_.frame();
+      auto const update = scratch_.take_matrix(c.rows, original_.config().d_model);
+      changing->ffn.fc2(as_view(hidden_units[i]), update, scratch_);
+      changing->final_layer_norm.add_and_normalize(update, part(other.x, c));
     }
   }
 
@@ -239,36 +261,26 @@ class calibration_walk {
     feed_forward_part(name, chunks, layer, changing, own, other);
   }
 
-  /// k | v (rows, 2 width) of an encoder output for one decoder layer.
-  static void memory_of(bart<T> const& model, std::size_t layer, const_rows x, rows kv,
-                        workspace<T>& scratch) {
-    auto const& attention = model.decoder().layers[layer].encoder_attn;
-    auto const width = attention.width();
-    if (auto const& joint = model.decoder().cross_kv_proj) {
-      auto const frame = scratch.frame();
-      auto const all = scratch.take_matrix(x.rows, joint->shape().rows);
-      (*joint)(x, all, scratch);
-      copy(all.col_range(2 * static_cast<index_t>(layer) * width, 2 * width), kv);
-      return;
-    }
-    (*attention.k_proj)(x, kv.col_range(0, width), scratch);
-    (*attention.v_proj)(x, kv.col_range(width, width), scratch);
-  }
+  /// What makes the keys and values of one decoder layer from the encoder's output.
+  struct memory_layer {
+    std::vector<linear<T>> parts;  ///< k_proj and v_proj, or those rows of the joint layer
 
-  /// The site of all keys and values of the memory.
-  void memory_site(matrix<T>& memory, matrix<T>& changing_memory) {
-    auto const& layers = original_.decoder().layers;
-    auto const site = std::string(cross_kv_name);
-    for (auto const& c : detail::chunks_of(data_.sources)) {
-      auto const width = original_.config().d_model;
-      auto kv = make_matrix<T>({c.rows, 2 * width * static_cast<index_t>(layers.size())});
-      for (std::size_t i = 0; i < layers.size(); ++i) {
-        memory_of(original_, i, part(memory, c),
-                  as_view(kv).col_range(2 * width * static_cast<index_t>(i), 2 * width), scratch_);
+    void operator()(const_rows x, rows kv, workspace<T>& scratch) const {
+      index_t first = 0;
+      for (auto const& one : parts) {
+        one(x, kv.col_range(first, one.shape().rows), scratch);
+        first += one.shape().rows;
       }
-      handler_.add(site, const_rows(as_view(kv)), const_rows(part(changing_memory, c)));
     }
-    handler_.finish(site);
+  };
+
+  static auto memory_layer_of(bart<T> const& model, std::size_t layer) -> memory_layer {
+    auto const& attention = model.decoder().layers[layer].encoder_attn;
+    if (auto const& joint = model.decoder().cross_kv_proj) {
+      auto const outputs = 2 * attention.width();
+      return {{detail::some_outputs(*joint, static_cast<index_t>(layer) * outputs, outputs)}};
+    }
+    return {{*attention.k_proj, *attention.v_proj}};
   }
 
   void decoder(matrix<T>& memory, matrix<T>& changing_memory) {
@@ -280,12 +292,13 @@ class calibration_walk {
       other.x = own.x;
     }
     if (!original_.decoder().layers.empty()) {
-      memory_site(memory, changing_memory);
+      tell_inputs(std::string(cross_kv_name), detail::chunks_of(data_.sources), memory,
+                  changing_memory);
     }
     for (std::size_t i = 0; i < original_.decoder().layers.size(); ++i) {
       decoder_layer(i, own, other, memory, changing_memory);
     }
-    finish_decoder(own, other);
+    tell_inputs(std::string(lm_head_name), detail::chunks_of(data_.targets), own.x, other.x);
   }
 
   void decoder_layer(std::size_t i, states& own, states& other, matrix<T>& memory,
@@ -295,18 +308,11 @@ class calibration_walk {
     auto const& layer = original_.decoder().layers[i];
     auto const* changing = changing_ ? &changing_->decoder().layers[i] : nullptr;
     self_attention(name, data_.targets, chunks, true, layer, changing, own, other);
-    auto const site = name + ".encoder_attn.q_proj";
-    for (auto const& c : chunks) {
-      cross_context(original_, i, c, part(own.x, c), memory, part(own.next, c), [&](const_rows q) {
-        handler_.add(site, q, const_rows(part(changing ? other.x : own.x, c)));
-      });
-    }
-    handler_.finish(site);
-    for (auto const& c : chunks) {
-      if (changing) {
-        cross_context(*changing_, i, c, part(other.x, c), changing_memory, part(other.next, c),
-                      [](const_rows) {});
-      }
+    tell_inputs(name + ".encoder_attn.q_proj", chunks, own.x, other.x);
+    cross_contexts(layer.encoder_attn, memory_layer_of(original_, i), chunks, memory, own);
+    if (changing) {
+      cross_contexts(changing->encoder_attn, memory_layer_of(*changing_, i), chunks,
+                     changing_memory, other);
     }
     after_attention(name + ".encoder_attn.out_proj", chunks, layer.encoder_attn.out_proj,
                     layer.encoder_attn_layer_norm,
@@ -315,38 +321,30 @@ class calibration_walk {
     feed_forward_part(name, chunks, layer, changing, own, other);
   }
 
-  /// context (rows, width) of cross-attention for queries on x. Keys and values are made anew for
+  /// Contexts of cross-attention, from queries on x, in `next`. Keys and values are made anew for
   /// each layer: those of all layers at once would be most of the memory.
-  template <class Sees>
-  void cross_context(bart<T> const& model, std::size_t layer, detail::sequence_range const& c,
-                     const_rows x, matrix<T>& memory, rows context, Sees sees) {
-    auto const& attention = model.decoder().layers[layer].encoder_attn;
+  void cross_contexts(multi_head_attention<T> const& attention, memory_layer const& keys_and_values,
+                      std::vector<detail::sequence_range> const& chunks, matrix<T>& memory,
+                      states& side) {
     auto const width = attention.width();
-    auto q = make_matrix<T>({c.rows, width});
-    (*attention.q_proj)(x, as_view(q), scratch_);
-    sees(const_rows(as_view(q)));
-    parallel_for(c.last - c.first, [&](index_t i) {
-      auto const from = data_.targets.start(c.first + i) - c.row;
-      auto const steps = data_.targets.length(c.first + i);
-      auto const source = as_view(memory).row_range(data_.sources.start(c.first + i),
-                                                    data_.sources.length(c.first + i));
-      workspace<T> own;
-      auto kv = make_matrix<T>({source.rows, 2 * width});
-      memory_of(model, layer, source, as_view(kv), own);
-      attention.attend(as_view(q).row_range(from, steps), as_view(kv).col_range(0, width),
-                       as_view(kv).col_range(width, width), {}, context.row_range(from, steps),
-                       own);
-    });
-  }
-
-  /// The inputs of the output table.
-  void finish_decoder(states& own, states& other) {
-    std::string const site = "lm_head";
-    for (auto const& c : detail::chunks_of(data_.targets)) {
-      handler_.add(site, const_rows(part(own.x, c)),
-                   const_rows(part(changing_ ? other.x : own.x, c)));
+    for (auto const& c : chunks) {
+      auto const frame = scratch_.frame();
+      auto const q = scratch_.take_matrix(c.rows, width);
+      auto const context = part(side.next, c);
+      (*attention.q_proj)(part(side.x, c), q, scratch_);
+      parallel_for(c.last - c.first, [&](index_t i) {
+        auto const from = data_.targets.start(c.first + i) - c.row;
+        auto const steps = data_.targets.length(c.first + i);
+        auto const source = as_view(memory).row_range(data_.sources.start(c.first + i),
+                                                      data_.sources.length(c.first + i));
+        workspace<T> own;
+        auto const own_frame = own.frame();
+        auto const kv = own.take_matrix(source.rows, 2 * width);
+        keys_and_values(source, kv, own);
+        attention.attend(q.row_range(from, steps), kv.col_range(0, width),
+                         kv.col_range(width, width), {}, context.row_range(from, steps), own);
+      });
     }
-    handler_.finish(site);
   }
 
   bart<T> const& original_;

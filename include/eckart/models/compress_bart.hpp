@@ -1,6 +1,6 @@
 #pragma once
 
-#include "eckart/models/bart/bart.hpp"
+#include "eckart/models/bart_layers.hpp"
 
 #include <algorithm>
 #include <concepts>
@@ -25,9 +25,16 @@ inline auto attention_targets() -> target_list {
   return {"q_proj", "k_proj", "v_proj", "out_proj"};
 }
 
-/// Every linear layer.
+/// Every linear layer of encoder and decoder.
 inline auto linear_targets() -> target_list {
   return {"q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"};
+}
+
+/// The same and the output layer.
+inline auto all_targets() -> target_list {
+  auto targets = linear_targets();
+  targets.emplace_back(lm_head_name);
+  return targets;
 }
 
 /// Whether the name is a target or ends in a dot and a target.
@@ -44,7 +51,7 @@ struct replaced_layer {
   shape2 shape;
   index_t rank = 0;
   double relative_error = 0;  ///< ||W - W_k|| / ||W||, Frobenius, from the singular values
-  std::uint64_t parameters_before = 0;  ///< bias included
+  std::uint64_t parameters_before = 0;  ///< bias included; 0 for a table that embeddings need too
   std::uint64_t parameters_after = 0;   ///< bias included
 
   auto operator==(replaced_layer const&) const -> bool = default;
@@ -72,94 +79,80 @@ struct bart_decomposition {
 
 namespace detail {
 
-/// A layer of a model and its name.
-template <class Layer>
-struct named_layer {
-  std::string name;
-  Layer* layer;
-};
-
 /// The layers that match a target, in the order of the modules. Throws shape_error if a target
 /// matches nothing.
-template <class Layer, class Model>
-auto layers_to_replace(Model& model, std::span<std::string const> targets)
-    -> std::vector<named_layer<Layer>> {
+template <real T>
+auto layers_to_replace(bart<T> const& model, std::span<std::string const> targets)
+    -> std::vector<bart_layer<T>> {
+  auto layers = bart_layers(model);
   for (auto const& target : targets) {
-    bool found = false;
-    model.visit_linears([&](std::string const& name, Layer const&) {
-      found = found || matches_target(name, std::span(&target, 1));
-    });
-    if (!found) {
+    if (std::ranges::none_of(layers, [&](auto const& layer) {
+          return matches_target(layer.name(), std::span(&target, 1));
+        })) {
       throw shape_error(message("compress: no linear layer is named '", target, "'"));
     }
   }
-  std::vector<named_layer<Layer>> chosen;
-  model.visit_linears([&](std::string const& name, Layer& layer) {
-    if (matches_target(name, targets)) {
-      chosen.push_back({name, &layer});
-    }
-  });
-  return chosen;
+  std::erase_if(layers, [&](auto const& layer) { return !matches_target(layer.name(), targets); });
+  return layers;
 }
 
 /// Calls work(layer) for all layers, progress(i, total, name) before each. Errors are thrown
 /// again with the name of the layer.
-template <class Layer, class Progress, class Work>
-void for_each_layer(std::vector<named_layer<Layer>> const& chosen, Progress& progress, Work work) {
+template <real T, class Progress, class Work>
+void for_each_layer(std::vector<bart_layer<T>> const& chosen, Progress& progress, Work work) {
   auto const total = static_cast<index_t>(chosen.size());
   for (index_t i = 0; i < total; ++i) {
     auto const& one = chosen[static_cast<std::size_t>(i)];
-    progress(i, total, one.name);
+    progress(i, total, one.name());
     try {
       work(one);
     } catch (numerical_error const& e) {
-      throw numerical_error(message(one.name, ": ", e.what()), e.info);
+      throw numerical_error(message(one.name(), ": ", e.what()), e.info);
     } catch (shape_error const& e) {
-      throw shape_error(message(one.name, ": ", e.what()));
+      throw shape_error(message(one.name(), ": ", e.what()));
     }
   }
 }
 
 /// Replaces the layers by truncations of svd_of(layer), all of them or none.
 template <real T, rank_policy P, class Progress, class SvdOf>
-auto replace_layers(std::vector<named_layer<linear<T>>> const& chosen, P const& policy,
+auto replace_layers(bart<T>& model, std::vector<bart_layer<T>> const& chosen, P const& policy,
                     form stored_as, Progress& progress, SvdOf svd_of)
     -> std::vector<replaced_layer> {
   std::vector<replaced_layer> report;
   std::vector<linear<T>> replacements;
-  for_each_layer(chosen, progress, [&](named_layer<linear<T>> const& one) {
-    auto const& layer = *one.layer;
-    svd_result<T> const& f = svd_of(one);
+  for_each_layer(chosen, progress, [&](bart_layer<T> const& layer) {
+    svd_result<T> const& f = svd_of(layer);
     auto factors = truncate(f, policy);
     auto const rank = factors.rank();
     auto const norm = truncation_error(as_span(f.s), 0);
     auto const tail = truncation_error(as_span(f.s), rank);
     replacements.push_back(layer.with_weight(weight_in_form(std::move(factors), stored_as)));
-    report.push_back({one.name, layer.shape(), rank, norm > 0 ? tail / norm : 0, layer.parameters(),
-                      replacements.back().parameters()});
+    report.push_back({layer.name(), layer.shape(), rank, norm > 0 ? tail / norm : 0,
+                      layer.parameters(), replacements.back().parameters()});
   });
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    *chosen[i].layer = std::move(replacements[i]);
+    model.replace(chosen[i].name(), std::move(replacements[i]));
   }
   return report;
 }
 
 }  // namespace detail
 
-/// The SVD of every linear layer whose name matches a target. progress(done, total, name) is called
+/// The SVD of every layer whose name matches a target. progress(done, total, name) is called
 /// before each layer. Throws shape_error if a target matches nothing, numerical_error for weights
 /// that are not finite.
 template <real T, std::invocable<index_t, index_t, std::string const&> Progress = nothing_to_report>
 auto decompose(bart<T> const& model, std::span<std::string const> targets, Progress progress = {})
     -> bart_decomposition<T> {
   bart_decomposition<T> result;
-  detail::for_each_layer(
-      detail::layers_to_replace<linear<T> const>(model, targets), progress,
-      [&](auto const& one) { result.layers.emplace(one.name, svd(one.layer->dense_weight())); });
+  detail::for_each_layer(detail::layers_to_replace(model, targets), progress, [&](auto const& one) {
+    result.layers.emplace(one.name(), svd(one.dense_weight()));
+  });
   return result;
 }
 
-/// Replaces every linear layer whose name matches a target by the factors of its truncated SVD in
+/// Replaces every layer whose name matches a target by the factors of its truncated SVD in
 /// the asked form; biases stay (the thesis's listings 8 and 9). One SVD a matrix, of which only one
 /// is held at a time. The model is untouched if any layer cannot be replaced. progress(done, total,
 /// name) is called before each layer. Throws shape_error if a target matches nothing or a rank does
@@ -169,9 +162,9 @@ template <real T, rank_policy P,
 auto compress(bart<T>& model, std::span<std::string const> targets, P const& policy,
               form stored_as = form::two_factor, Progress progress = {})
     -> std::vector<replaced_layer> {
-  return detail::replace_layers<T>(detail::layers_to_replace<linear<T>>(model, targets), policy,
+  return detail::replace_layers<T>(model, detail::layers_to_replace(model, targets), policy,
                                    stored_as, progress,
-                                   [](auto const& one) { return svd(one.layer->dense_weight()); });
+                                   [](auto const& one) { return svd(one.dense_weight()); });
 }
 
 /// The same from a decomposition: to the last bit what compress() makes of the model that was
@@ -184,26 +177,23 @@ template <real T, rank_policy P,
 auto compress(bart<T>& model, bart_decomposition<T> const& decomposition, P const& policy,
               form stored_as = form::two_factor, Progress progress = {})
     -> std::vector<replaced_layer> {
-  std::vector<detail::named_layer<linear<T>>> chosen;
-  model.visit_linears([&](std::string const& name, linear<T>& layer) {
-    if (decomposition.layers.contains(name)) {
-      chosen.push_back({name, &layer});
-    }
-  });
+  auto chosen = bart_layers(model);
+  std::erase_if(chosen,
+                [&](auto const& one) { return !decomposition.layers.contains(one.name()); });
   for (auto const& [name, f] : decomposition.layers) {
-    auto const found = std::ranges::find(chosen, name, &detail::named_layer<linear<T>>::name);
+    auto const found = std::ranges::find(chosen, name, &bart_layer<T>::name);
     if (found == chosen.end()) {
       throw shape_error(message("compress: the model has no linear layer '", name, "'"));
     }
     auto const shape = shape2{as_view(f.u).rows, as_view(f.vt).cols};
-    if (found->layer->shape() != shape) {
+    if (found->shape() != shape) {
       throw shape_error(
-          message(name, ": a decomposition of ", shape, " for a layer of ", found->layer->shape()));
+          message(name, ": a decomposition of ", shape, " for a layer of ", found->shape()));
     }
   }
   return detail::replace_layers<T>(
-      chosen, policy, stored_as, progress,
-      [&](auto const& one) -> svd_result<T> const& { return decomposition.layers.at(one.name); });
+      model, chosen, policy, stored_as, progress,
+      [&](auto const& one) -> svd_result<T> const& { return decomposition.layers.at(one.name()); });
 }
 
 }  // namespace v0

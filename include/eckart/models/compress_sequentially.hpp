@@ -8,8 +8,10 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace eckart {
 inline namespace v0 {
@@ -34,7 +36,8 @@ class sequential_fitter {
   sequential_fitter(bart<T> const& original, bart<T>& changing, bart_bases<T> const& bases,
                     compression_plan const& plan, sequential_options<T> const& options,
                     site_progress const& progress)
-      : layers_(layers_by_name(original)),
+      : original_(original),
+        layers_(bart_layers(original)),
         changing_(changing),
         bases_(bases),
         options_(options),
@@ -49,31 +52,46 @@ class sequential_fitter {
     }
   }
 
-  void add(std::string const& name, matrix_view<T const> outputs, matrix_view<T const> inputs) {
-    auto const found = sites_.find(name);
-    if (found == sites_.end()) {
-      return;
+  void inputs(std::string const& name, matrix_view<T const> own, matrix_view<T const> changing) {
+    if (is_missing(name)) {
+      of_layers_ = true;
+      add(own, changing);
     }
-    if (name != current_) {
-      begin(found->second);
-    }
-    if (!missing_.empty()) {
-      if (!moments_) {
-        moments_.emplace(outputs.cols, inputs.cols);
-      }
-      moments_->add(outputs, inputs);
+  }
+  void sums(std::string const& name, matrix_view<T const> outputs, matrix_view<T const> changing) {
+    if (is_missing(name)) {
+      of_layers_ = false;
+      add(outputs, changing);
     }
   }
 
   void finish(std::string const& name) {
-    auto const found = sites_.find(name);
-    if (found != sites_.end() && moments_) {
-      fit_site(found->second);
+    if (moments_) {
+      fit_site(sites_.at(name));
     }
     moments_.reset();
   }
 
  private:
+  /// Whether layers of a site have to be fitted; the first time, puts in those that are known.
+  auto is_missing(std::string const& name) -> bool {
+    auto const found = sites_.find(name);
+    if (found == sites_.end()) {
+      return false;
+    }
+    if (name != current_) {
+      begin(found->second);
+    }
+    return !missing_.empty();
+  }
+
+  void add(matrix_view<T const> outputs, matrix_view<T const> inputs) {
+    if (!moments_) {
+      moments_.emplace(outputs.cols, inputs.cols);
+    }
+    moments_->add(outputs, inputs);
+  }
+
   /// Puts in what is known of a site; the other planned layers of it are missing.
   void begin(linear_site const& site) {
     if (progress_) {
@@ -108,30 +126,35 @@ class sequential_fitter {
 
   void fit_site(linear_site const& site) {
     if (site.can_be_joint() && missing_.contains(site.name)) {
-      put(site.name, fit<T>(*moments_, options_.ridge, joint_metric(site.members, bases_)));
+      auto const joint = joint_layer(members_of(site, original_));
+      put(site.name, fit<T>(targets_of(joint.dense_weight(), bias_of(joint)), options_.ridge,
+                            joint_metric(site.members, bases_)));
       return;
     }
-    index_t first = 0;
     for (auto const& name : site.members) {
-      auto const rows = layers_.at(name)->shape().rows;
       if (missing_.contains(name)) {
-        auto const metric = metric_of(bases_.metrics, name);
-        put(name, site.can_be_joint()
-                      ? fit<T>(moments_->outputs_range(first, rows), options_.ridge, metric)
-                      : fit<T>(*moments_, options_.ridge, metric));
+        auto const& layer = layer_named(layers_, name);
+        put(name, fit<T>(targets_of(layer.dense_weight(), layer.bias()), options_.ridge,
+                         metric_of(bases_.metrics, name)));
       }
-      first += rows;
     }
   }
 
-  std::map<std::string, linear<T> const*> layers_;
+  /// What the layer should answer: to the original's inputs what it answers there, or the sums.
+  auto targets_of(matrix<T> const& weight, std::span<T const> bias) -> joint_moments {
+    return of_layers_ ? joint_moments(weight, bias, *moments_) : std::move(*moments_);
+  }
+
+  bart<T> const& original_;
+  std::vector<bart_layer<T>> layers_;  // of the original
   bart<T>& changing_;
   bart_bases<T> const& bases_;
   std::map<std::string, planned_layer> planned_;
   std::map<std::string, linear_site> sites_;
-  std::string current_;            // the site that is being told
-  std::set<std::string> missing_;  // its layers that have to be fitted
-  std::optional<joint_moments> moments_;
+  std::string current_;                   // the site that is being told
+  std::set<std::string> missing_;         // its layers that have to be fitted
+  std::optional<joint_moments> moments_;  // of the outputs, and what the layers will read
+  bool of_layers_ = false;                // the outputs are what the original's layers read
   sequential_options<T> const& options_;
   site_progress const& progress_;
   index_t done_ = 0;

@@ -37,13 +37,26 @@ struct bart_fit_options {
 
 namespace detail {
 
-/// The layers of a model by name.
+/// The layers that a joint layer of this site stands for.
 template <real T>
-auto layers_by_name(bart<T> const& model) -> std::map<std::string, linear<T> const*> {
-  std::map<std::string, linear<T> const*> layers;
-  model.visit_linears(
-      [&](std::string const& name, linear<T> const& layer) { layers.emplace(name, &layer); });
-  return layers;
+auto members_of(linear_site const& site, bart<T> const& model) -> std::vector<linear<T> const*> {
+  std::vector<linear<T> const*> members(site.members.size(), nullptr);
+  model.visit_linears([&](std::string const& name, linear<T> const& layer) {
+    if (auto const at = std::ranges::find(site.members, name); at != site.members.end()) {
+      members[static_cast<std::size_t>(at - site.members.begin())] = &layer;
+    }
+  });
+  return members;
+}
+
+template <real T>
+auto layer_named(std::vector<bart_layer<T>> const& layers, std::string const& name)
+    -> bart_layer<T> const& {
+  auto const found = std::ranges::find(layers, name, &bart_layer<T>::name);
+  if (found == layers.end()) {
+    throw shape_error(message("fit_layers: the model has no layer '", name, "' of its own"));
+  }
+  return *found;
 }
 
 inline auto moments_at(bart_moments const& moments, std::string const& site)
@@ -74,42 +87,38 @@ inline auto inverse_or_zero(double x) -> double {
   return x > 0 ? 1 / x : 0;
 }
 
-/// The metrics of a joint layer's members, each times the scale of its loss, as one.
+/// The metrics of a joint layer's members, each times the scale of its loss, as one: a diagonal, or
+/// blocks as soon as one member has them, among which a diagonal is blocks of order 1.
 template <real T>
 auto joint_metric(std::vector<std::string> const& members, bart_bases<T> const& bases)
     -> output_metric {
-  index_t outputs = 0;
-  bool full = false;
-  for (auto const& name : members) {
-    outputs += bases.layers.at(name).shape().rows;
-    full = full || (bases.metrics.contains(name) && bases.metrics.at(name).full);
-  }
+  auto const has_blocks = [&](std::string const& name) {
+    return bases.metrics.contains(name) && !bases.metrics.at(name).blocks.empty();
+  };
+  bool const in_blocks = std::ranges::any_of(members, has_blocks);
   output_metric result;
-  if (full) {
-    result.full = make_matrix<double>({outputs, outputs});
-    result.full->fill(0);
-  } else {
-    result.diagonal = make_vector<double>(outputs);
-  }
-  index_t first = 0;
+  std::vector<double> diagonal;
   for (auto const& name : members) {
-    auto const rows = bases.layers.at(name).shape().rows;
     auto const scale = bases.scales.at(name);
-    auto const own = metric_of(bases.metrics, name);
-    for (index_t i = 0; i < rows; ++i) {
-      auto const diagonal =
-          scale * (own.diagonal ? (*own.diagonal)(static_cast<std::size_t>(i)) : 1);
-      if (!full) {
-        (*result.diagonal)(static_cast<std::size_t>(first + i)) = diagonal;
-        continue;
+    auto own = metric_of(bases.metrics, name);
+    for (auto& block : own.blocks) {
+      for (auto& value : block) {
+        value *= scale;
       }
-      auto const block = as_view(*result.full).block(first, first, rows, rows);
-      block(i, i) = diagonal;
-      for (index_t j = 0; own.full && j < rows; ++j) {
-        block(i, j) = scale * as_view(*own.full)(i, j);
+      result.blocks.push_back(std::move(block));
+    }
+    auto const rows = own.blocks.empty() ? bases.layers.at(name).shape().rows : 0;
+    for (index_t i = 0; i < rows; ++i) {
+      diagonal.push_back(scale * (own.diagonal ? (*own.diagonal)(static_cast<std::size_t>(i)) : 1));
+      if (in_blocks) {
+        result.blocks.push_back(make_matrix<double>({1, 1}));
+        result.blocks.back().fill(diagonal.back());
       }
     }
-    first += rows;
+  }
+  if (!in_blocks) {
+    result.diagonal = make_vector<double>(static_cast<index_t>(diagonal.size()));
+    std::ranges::copy(diagonal, result.diagonal->begin());
   }
   return result;
 }
@@ -127,8 +136,7 @@ template <real T>
 auto fit_layers(bart<T> const& model, bart_moments const& moments,
                 std::span<std::string const> targets, bart_fit_options const& options = {},
                 site_progress const& progress = {}) -> bart_bases<T> {
-  detail::layers_to_replace<linear<T> const>(model, targets);
-  auto const layers = detail::layers_by_name(model);
+  auto const layers = detail::layers_to_replace(model, targets);
   bart_bases<T> bases;
   bases.metrics = options.metrics;
   auto const sites = bart_sites(model.config());
@@ -140,11 +148,11 @@ auto fit_layers(bart<T> const& model, bart_moments const& moments,
     ++done;
     for (auto const& name : site.members) {
       if (matches_target(name, targets)) {
-        auto const& layer = *layers.at(name);
-        auto basis = options.whitened ? fit(layer.dense_weight(), detail::bias_of(layer),
+        auto const& layer = detail::layer_named(layers, name);
+        auto basis = options.whitened ? fit(layer.dense_weight(), layer.bias(),
                                             detail::moments_at(moments, site.name), options.fit,
                                             detail::metric_of(bases.metrics, name))
-                                      : svd_basis(layer.dense_weight(), detail::bias_of(layer));
+                                      : svd_basis(layer.dense_weight(), layer.bias());
         bases.scales[name] = detail::inverse_or_zero(basis.energy);
         detail::scale_losses(basis, bases.scales[name]);
         bases.layers.emplace(name, std::move(basis));
@@ -160,18 +168,13 @@ auto fit_layers(bart<T> const& model, bart_moments const& moments,
 template <real T>
 void fit_joint_layers(bart<T> const& model, bart_moments const& moments, bart_bases<T>& bases,
                       fit_options const& options = {}) {
-  auto const layers = detail::layers_by_name(model);
   for (auto const& site : bart_sites(model.config())) {
     if (!site.can_be_joint() || !std::ranges::all_of(site.members, [&](auto const& name) {
           return bases.scales.contains(name);
         })) {
       continue;
     }
-    std::vector<linear<T> const*> members;
-    for (auto const& name : site.members) {
-      members.push_back(layers.at(name));
-    }
-    auto const joint = joint_layer(members);
+    auto const joint = joint_layer(detail::members_of(site, model));
     bases.layers.insert_or_assign(site.name, fit(joint.dense_weight(), detail::bias_of(joint),
                                                  detail::moments_at(moments, site.name), options,
                                                  detail::joint_metric(site.members, bases)));

@@ -18,13 +18,14 @@ class moment_gatherer {
   moment_gatherer(index_t total, site_progress const& progress)
       : total_(total), progress_(progress) {}
 
-  void add(std::string const& site, matrix_view<T const>, matrix_view<T const> inputs) {
-    auto const known = moments.try_emplace(site, inputs.cols);
+  void inputs(std::string const& site, matrix_view<T const> rows, matrix_view<T const>) {
+    auto const known = moments.try_emplace(site, rows.cols);
     if (known.second && progress_) {
       progress_(done_++, total_, site);
     }
-    known.first->second.add(inputs);
+    known.first->second.add(rows);
   }
+  void sums(std::string const&, matrix_view<T const>, matrix_view<T const>) {}
   void finish(std::string const&) {}
 
   bart_moments moments;
@@ -41,7 +42,7 @@ class moment_gatherer {
 template <real T>
 auto gather_moments(bart<T> const& model, calibration_tokens const& data,
                     site_progress const& progress = {}) -> bart_moments {
-  auto const sites = static_cast<index_t>(bart_sites(model.config()).size()) + 1;
+  auto const sites = static_cast<index_t>(bart_sites(model.config()).size());
   detail::moment_gatherer<T> gatherer(sites, progress);
   walk(model, data, gatherer);
   return std::move(gatherer.moments);

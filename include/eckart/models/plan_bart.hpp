@@ -20,9 +20,12 @@ using layer_cost =
     std::function<std::uint64_t(std::string const& name, form stored_as, shape2 shape, index_t k)>;
 
 /// Numbers stored; the places of pivoted rows, integers that no product reads, are not counted.
-inline auto parameter_cost() -> layer_cost {
-  return [](std::string const&, form f, shape2 shape, index_t k) {
-    return cost::parameters(f, shape, k);
+/// shared_output_table (of the model: shares_output_table): the word embeddings keep the table of
+/// the output, so that a dense output layer costs nothing and its factors come on top.
+inline auto parameter_cost(bool shared_output_table = false) -> layer_cost {
+  return [=](std::string const& name, form f, shape2 shape, index_t k) -> std::uint64_t {
+    bool const is_free = shared_output_table && f == form::dense && name == lm_head_name;
+    return is_free ? 0 : cost::parameters(f, shape, k);
   };
 }
 

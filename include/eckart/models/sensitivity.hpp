@@ -38,9 +38,7 @@ auto measured_sensitivity(bart<T> const& model, bart_bases<T> const& bases,
     }
     return sum.mean();
   };
-  auto changed = model;
   auto const whole = loss_of(model);
-  auto const originals = detail::layers_by_name(model);
   layer_weights weights;
   double total = 0;
   for (auto const& [name, scale] : bases.scales) {
@@ -51,11 +49,11 @@ auto measured_sensitivity(bart<T> const& model, bart_bases<T> const& bases,
     auto const& basis = bases.layers.at(name);
     auto const k = std::max<index_t>(
         1, static_cast<index_t>(options.rank_share * static_cast<double>(basis.rank())));
+    auto changed = model;
     changed.replace(name,
                     detail::planned_linear(basis, {name, basis.shape(), form::two_factor, k, 0.0}));
     // A cut that happens to help tells as little as one that does nothing.
     auto const rise = std::max(loss_of(changed) - whole, 1e-5);
-    changed.replace(name, *originals.at(name));
     auto const predicted = basis.predicted_loss(k);
     weights[name] = predicted > 0 ? std::pow(rise / predicted, options.exponent) : 0;
     total += weights[name];

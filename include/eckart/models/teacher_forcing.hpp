@@ -150,7 +150,7 @@ void append_losses(bart<T> const& model, std::span<std::vector<token_id> const> 
     for (index_t first = 0; first < length; first += positions_at_once) {
       auto const count = std::min(positions_at_once, length - first);
       auto const logits = as_view(buffer).row_range(0, count);
-      model.logits(states.row_range(first, count), logits);
+      model.logits(states.row_range(first, count), logits, scratch);
       loss += cross_entropy_from(
           matrix_view<T const>(logits),
           std::span(labels[at])
@@ -237,7 +237,7 @@ auto decoder_states(bart<T> const& model, std::span<token_id const> source,
   workspace<T> scratch;
   detail::run_forced(model, read, written, as_view(result.encoder), as_view(result.decoder),
                      scratch);
-  model.logits(as_view(result.decoder), as_view(result.logits));
+  model.logits(as_view(result.decoder), as_view(result.logits), scratch);
   return result;
 }
 

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <limits>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 using namespace eckart;
@@ -42,10 +43,54 @@ auto of_diagonal(std::vector<double> const& values) -> output_metric {
   return metric;
 }
 
-auto of_full(matrix<double> m) -> output_metric {
+auto of_block(matrix<double> m) -> output_metric {
   output_metric metric;
-  metric.full = std::move(m);
+  metric.blocks.push_back(std::move(m));
   return metric;
+}
+
+auto of_blocks(std::vector<matrix<double>> blocks) -> output_metric {
+  output_metric metric;
+  metric.blocks = std::move(blocks);
+  return metric;
+}
+
+auto ones(index_t m) -> matrix<double> {
+  auto result = make_matrix<double>({m, m});
+  result.fill(0);
+  for (index_t i = 0; i < m; ++i) {
+    as_view(result)(i, i) = 1;
+  }
+  return result;
+}
+
+// The whole matrix, entry by entry.
+auto dense(std::vector<matrix<double>> const& blocks, index_t outputs) -> matrix<double> {
+  auto result = make_matrix<double>({outputs, outputs});
+  result.fill(0);
+  index_t first = 0;
+  for (auto const& block : blocks) {
+    for (index_t i = 0; i < as_view(block).rows; ++i) {
+      for (index_t j = 0; j < as_view(block).rows; ++j) {
+        as_view(result)(first + i, first + j) = as_view(block)(i, j);
+      }
+    }
+    first += as_view(block).rows;
+  }
+  return result;
+}
+
+// Blocks of several orders and sizes, 1 + 7 + 20 + 4 outputs; the third of rank 1 if asked.
+auto some_blocks(bool semidefinite) -> std::vector<matrix<double>> {
+  auto const reader = random_matrix<double>(1, 20, 20);
+  std::vector<matrix<double>> blocks{
+      positive_definite(1, 18), positive_definite(7, 19),
+      semidefinite ? product(op::transpose, reader, op::none, reader) : positive_definite(20, 20),
+      positive_definite(4, 21)};
+  for (auto& value : blocks[3]) {
+    value *= 1e-4;
+  }
+  return blocks;
 }
 
 auto mean_diagonal(matrix<double> const& m) -> double {
@@ -65,16 +110,11 @@ TEST_CASE("without a metric the root is the identity") {
   CHECK(identical(root.solve(a), a));
 }
 
-TEST_CASE("the root of a full metric, transposed, times itself is the metric") {
+TEST_CASE("the root of a single block, transposed, times itself is the metric") {
   for (auto const m : orders) {
     CAPTURE(m);
     auto const metric = positive_definite(m, 2);
-    auto identity = make_matrix<double>({m, m});
-    identity.fill(0);
-    for (index_t i = 0; i < m; ++i) {
-      as_view(identity)(i, i) = 1;
-    }
-    auto const p = detail::metric_root(of_full(metric), m).times(identity);
+    auto const p = detail::metric_root(of_block(metric), m).times(ones(m));
     auto const back = product(op::transpose, p, op::none, p);
     // Cholesky's error, as in the tests of it, and the lift of a billionth of the diagonal.
     auto const lift = 1e-9 * mean_diagonal(metric) * std::sqrt(static_cast<double>(m));
@@ -87,7 +127,7 @@ TEST_CASE("the root of a full metric, transposed, times itself is the metric") {
 TEST_CASE("the errors that a root gives cost what the metric says") {
   auto const m = positive_definite(7, 3);
   auto const e = random_matrix<double>(7, 12, 4);
-  auto const squared = frobenius_norm(detail::metric_root(of_full(m), 7).times(e));
+  auto const squared = frobenius_norm(detail::metric_root(of_block(m), 7).times(e));
   auto const cost = product(op::transpose, e, op::none, product(m, e));
   double sum = 0;
   for (index_t i = 0; i < 12; ++i) {
@@ -104,7 +144,8 @@ TEST_CASE("solve takes back what times does, for any number of columns") {
       auto const a = random_matrix<double>(m, columns, 5);
       auto const weights = support::positive_vector<double>(m, 6);
       for (auto const& metric :
-           {of_full(positive_definite(m, 7)), of_diagonal({weights.begin(), weights.end()})}) {
+           {of_block(positive_definite(m, 7)), of_diagonal({weights.begin(), weights.end()}),
+            of_blocks(std::vector(static_cast<std::size_t>(m), positive_definite(1, 8)))}) {
         detail::metric_root const root(metric, m);
         // The condition of the roots is below 1e3 sqrt(m) here.
         auto const bound = 1e-11 * static_cast<double>(m) * frobenius_norm(a);
@@ -122,16 +163,77 @@ TEST_CASE("a diagonal metric multiplies rows by the roots of its weights") {
   CHECK(identical(root.solve(a), matrix<double>{{0.5, 1}, {0, 0}, {1.25, 1.5}}));
 }
 
-TEST_CASE("only the lower triangle of a full metric is read") {
+TEST_CASE("the root of blocks, transposed, times itself is the matrix that they make up") {
+  for (bool const semidefinite : {false, true}) {
+    CAPTURE(semidefinite);
+    auto const blocks = some_blocks(semidefinite);
+    auto expected = dense(blocks, 32);
+    auto const rounding = 10 * 32 * epsilon<double> * frobenius_norm(expected);
+    // Every diagonal entry is lifted by a billionth of the mean of all.
+    auto const lift = 1e-9 * mean_diagonal(expected);
+    for (index_t i = 0; i < 32; ++i) {
+      as_view(expected)(i, i) += lift;
+    }
+    auto const p = detail::metric_root(of_blocks(blocks), 32).times(ones(32));
+    CHECK(distance(product(op::transpose, p, op::none, p), expected) <= rounding);
+    CHECK(rounding < lift);
+  }
+}
+
+TEST_CASE("blocks answer what the one matrix that they make up answers") {
+  for (bool const semidefinite : {false, true}) {
+    CAPTURE(semidefinite);
+    auto const blocks = some_blocks(semidefinite);
+    auto const m = dense(blocks, 32);
+    detail::metric_root const one(of_block(m), 32);
+    detail::metric_root const several(of_blocks(blocks), 32);
+    // Both are roots of m + E, E of this size; P moves by |E P^-1| and P^-1 by |M^-1 E| of itself.
+    auto const e = 10 * 32 * epsilon<double> * frobenius_norm(m);
+    auto const smallest = semidefinite ? 1e-9 * mean_diagonal(m) : 0.1 * 4 * 1e-4;
+    for (index_t const columns : {1, 5, 40}) {
+      CAPTURE(columns);
+      auto const a = random_matrix<double>(32, columns, 22);
+      CHECK(distance(one.times(a), several.times(a)) <=
+            e / std::sqrt(smallest) * frobenius_norm(a));
+      auto const solved = one.solve(a);
+      CHECK(distance(solved, several.solve(a)) <= e / smallest * frobenius_norm(solved));
+    }
+  }
+}
+
+TEST_CASE("a block of 0 among others is lifted as they are, and divides by no less") {
+  auto zero = make_matrix<double>({3, 3});
+  zero.fill(0);
+  auto const other = positive_definite(5, 23);
+  auto const level = 1e-9 * mean_diagonal(other) * 5 / 8;
+  auto const a = random_matrix<double>(8, 4, 24);
+  for (bool const first : {false, true}) {
+    CAPTURE(first);
+    auto const blocks = first ? std::vector{zero, other} : std::vector{other, zero};
+    detail::metric_root const root(of_blocks(blocks), 8);
+    auto const solved = root.solve(a);
+    auto const multiplied = root.times(a);
+    for (index_t i = 0; i < 3; ++i) {
+      for (index_t j = 0; j < 4; ++j) {
+        auto const row = first ? i : 5 + i;
+        auto const x = as_view(a)(row, j);
+        CHECK(as_view(multiplied)(row, j) == doctest::Approx(x * std::sqrt(level)).epsilon(1e-12));
+        CHECK(as_view(solved)(row, j) == doctest::Approx(x / std::sqrt(level)).epsilon(1e-12));
+      }
+    }
+  }
+}
+
+TEST_CASE("only the lower triangle of a block is read") {
   auto m = positive_definite(5, 8);
   auto const a = random_matrix<double>(5, 4, 9);
-  auto const expected = detail::metric_root(of_full(m), 5).times(a);
+  auto const expected = detail::metric_root(of_block(m), 5).times(a);
   for (index_t i = 0; i < 5; ++i) {
     for (index_t j = i + 1; j < 5; ++j) {
       as_view(m)(i, j) = not_a_number<double>;
     }
   }
-  CHECK(identical(detail::metric_root(of_full(m), 5).times(a), expected));
+  CHECK(identical(detail::metric_root(of_block(m), 5).times(a), expected));
 }
 
 TEST_CASE("a semidefinite metric has a root up to a billionth, the metric 0 next to none") {
@@ -140,16 +242,16 @@ TEST_CASE("a semidefinite metric has a root up to a billionth, the metric 0 next
     auto const reader = random_matrix<double>(1, m, 10);
     auto const metric = product(op::transpose, reader, op::none, reader);
     auto const e = random_matrix<double>(m, 3, 11);
-    auto const root = detail::metric_root(of_full(metric), m);
+    auto const root = detail::metric_root(of_block(metric), m);
     auto const norm = frobenius_norm(root.times(e));
     auto const expected = frobenius_norm(product(reader, e));
     CHECK(std::abs(norm * norm - expected * expected) <=
           2e-9 * mean_diagonal(metric) * frobenius_norm(e) * frobenius_norm(e));
     auto zero = metric;
     zero.fill(0);
-    CHECK(frobenius_norm(detail::metric_root(of_full(zero), m).times(e)) <= 1e-90);
-    CHECK(distance(detail::metric_root(of_full(zero), m)
-                       .solve(detail::metric_root(of_full(zero), m).times(e)),
+    CHECK(frobenius_norm(detail::metric_root(of_block(zero), m).times(e)) <= 1e-90);
+    CHECK(distance(detail::metric_root(of_block(zero), m)
+                       .solve(detail::metric_root(of_block(zero), m).times(e)),
                    e) <= 1e-12 * frobenius_norm(e));
   }
 }
@@ -170,17 +272,25 @@ TEST_CASE("metrics that do not fit the outputs, or are none, are refused by name
   CHECK(told(of_diagonal({not_a_number<double>}), 1) == "fit: an output weight is nan");
   CHECK(told(of_diagonal({std::numeric_limits<double>::infinity()}), 1) ==
         "fit: an output weight is inf");
-  CHECK(told(of_full(make_matrix<double>({2, 3})), 2) ==
-        "fit: an output metric 2 x 3 for 2 outputs");
-  CHECK(told(of_full(positive_definite(3, 12)), 2) == "fit: an output metric 3 x 3 for 2 outputs");
-  auto both = of_full(positive_definite(2, 13));
+  CHECK(told(of_block(make_matrix<double>({2, 3})), 2) == "fit: a block 2 x 3 of an output metric");
+  CHECK(told(of_block(make_matrix<double>({0, 0})), 2) == "fit: a block 0 x 0 of an output metric");
+  CHECK(told(of_block(positive_definite(3, 12)), 2) ==
+        "fit: an output metric of order 3 for 2 outputs");
+  auto const blocks = std::vector{positive_definite(3, 12), positive_definite(2, 12)};
+  CHECK(told(of_blocks(blocks), 6) == "fit: an output metric of order 5 for 6 outputs");
+  CHECK(told(of_blocks(blocks), 4) == "fit: an output metric of order 5 for 4 outputs");
+  CHECK(told(of_blocks({positive_definite(3, 12), make_matrix<double>({1, 2})}), 4) ==
+        "fit: a block 1 x 2 of an output metric");
+  auto both = of_block(positive_definite(2, 13));
   both.diagonal = of_diagonal({1, 1}).diagonal;
-  CHECK(told(both, 2) == "fit: an output metric with a diagonal and a full matrix");
+  CHECK(told(both, 2) == "fit: an output metric with a diagonal and blocks");
   auto indefinite = positive_definite(4, 14);
   indefinite(2, 2) = -1;
-  CHECK_THROWS_AS(detail::metric_root(of_full(indefinite), 4), not_positive_definite);
+  CHECK_THROWS_AS(detail::metric_root(of_block(indefinite), 4), not_positive_definite);
   auto negative = matrix<double>{{-1, 0}, {0, -1}};
-  CHECK_THROWS_AS(detail::metric_root(of_full(negative), 2), not_positive_definite);
+  CHECK_THROWS_AS(detail::metric_root(of_block(negative), 2), not_positive_definite);
+  CHECK_THROWS_AS(detail::metric_root(of_blocks({positive_definite(9, 15), indefinite}), 13),
+                  not_positive_definite);
   indefinite(2, 2) = not_a_number<double>;
-  CHECK_THROWS_AS(detail::metric_root(of_full(indefinite), 4), numerical_error);
+  CHECK_THROWS_AS(detail::metric_root(of_block(indefinite), 4), numerical_error);
 }

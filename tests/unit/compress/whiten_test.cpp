@@ -111,6 +111,47 @@ auto all_finite(auto const& layer) -> bool {
          std::ranges::all_of(layer.bias, [](auto x) { return std::isfinite(x); });
 }
 
+// A block of each order, by its number; one of the orders may be of 0.
+auto blocks_of(std::vector<index_t> const& orders, std::size_t zero)
+    -> std::vector<matrix<double>> {
+  std::vector<matrix<double>> blocks;
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    blocks.push_back(random_metric(orders[i], 60 + static_cast<std::uint32_t>(i)));
+    if (i == zero) {
+      blocks.back().fill(0);
+    }
+  }
+  return blocks;
+}
+
+auto along_diagonal(std::vector<matrix<double>> const& blocks, index_t m) -> matrix<double> {
+  auto result = make_matrix<double>({m, m});
+  result.fill(0);
+  index_t first = 0;
+  for (auto const& block : blocks) {
+    auto const order = as_view(block).rows;
+    copy<double>(as_view(block), as_view(result).block(first, first, order, order));
+    first += order;
+  }
+  return result;
+}
+
+auto difference(matrix<double> a, matrix<double> const& b) -> matrix<double> {
+  for (index_t i = 0; i < as_view(a).rows; ++i) {
+    for (index_t j = 0; j < as_view(a).cols; ++j) {
+      as_view(a)(i, j) -= as_view(b)(i, j);
+    }
+  }
+  return a;
+}
+
+// The norm of the columns of e by the metric m.
+auto cost_of(matrix<double> const& e, matrix<double> const& m) -> double {
+  auto const weighed = product(m, e);
+  auto const sum = std::inner_product(e.begin(), e.end(), weighed.begin(), 0.0);
+  return std::sqrt(std::max(0.0, sum));
+}
+
 auto orthogonal(index_t n, std::uint32_t seed) -> matrix<double> {
   return qr(random_matrix<double>(n, n, seed)).q;
 }
@@ -487,7 +528,7 @@ TEST_CASE_TEMPLATE("with a metric the loss is what errors cost by it, at every r
     auto const p = problem_of<T>(shape, 60, 26);
     auto const m = random_metric(shape.rows, 27);
     output_metric metric;
-    metric.full = m;
+    metric.blocks = {m};
     // The lift of the diagonal counts a billionth more of the mean weight.
     check_losses(fitted(p, {}, metric), p, m, 1e-8 * p.scale);
     check_losses(fitted(p, uncentred, metric), p, m, 1e-8 * p.scale);
@@ -499,7 +540,7 @@ TEST_CASE("with a metric no random change of the factors and the bias does bette
     auto const p = problem_of<double>(shape, 40, 28);
     auto const m = random_metric(shape.rows, 29);
     output_metric metric;
-    metric.full = m;
+    metric.blocks = {m};
     auto const basis = fitted(p, {}, metric);
     for (index_t k = 1; k <= basis.rank(); k += 1 + basis.rank() / 5) {
       CAPTURE(shape);
@@ -509,21 +550,83 @@ TEST_CASE("with a metric no random change of the factors and the bias does bette
   }
 }
 
-TEST_CASE_TEMPLATE("a diagonal metric is the full one with this diagonal", T, float, double) {
+TEST_CASE_TEMPLATE("a metric in blocks is the one block that they make up", T, float, double) {
+  struct outputs_in_blocks {
+    shape2 shape;
+    std::vector<index_t> orders;
+  };
+  for (auto const& outputs_of :  // clang 14 captures no structured binding
+       {outputs_in_blocks{{6, 8}, {1, 1, 1, 1, 1, 1}}, outputs_in_blocks{{6, 8}, {2, 4}},
+        outputs_in_blocks{{14, 5}, {7, 4, 3}}, outputs_in_blocks{{14, 14}, {5, 9}}}) {
+    auto const shape = outputs_of.shape;
+    auto const& orders = outputs_of.orders;
+    for (std::size_t const zero : {std::size_t{0}, orders.size() - 1, std::size_t{99}}) {
+      CAPTURE(shape);
+      CAPTURE(orders.size());
+      CAPTURE(zero);
+      auto const p = problem_of<T>(shape, 60, 58);
+      output_metric several;
+      several.blocks = blocks_of(orders, zero);
+      auto const m = along_diagonal(several.blocks, shape.rows);
+      output_metric single;
+      single.blocks = {m};
+      auto const one = fitted(p, {}, single);
+      auto const other = fitted(p, {}, several);
+      check_losses(other, p, m, 1e-8 * p.scale);
+      auto const free = zero < orders.size() ? orders[zero] : 0;
+      auto const order = static_cast<double>(shape.rows + shape.cols);
+      auto const rounding = 20 * order * epsilon<double> * p.scale * frobenius_norm(m);
+      CHECK(std::abs(one.energy - other.energy) <= rounding);
+      for (index_t k = 1; k <= one.rank(); ++k) {
+        CAPTURE(k);
+        CHECK(std::abs(one.predicted_loss(k) - other.predicted_loss(k)) <= rounding);
+        auto const expected = weight_of(one.truncate(k));
+        auto const w = weight_of(other.truncate(k));
+        auto const types = 8 * static_cast<double>(k) * epsilon<T>;
+        CHECK(cost_of(difference(w, expected), m) <=
+              (1e-9 + types) * std::sqrt(frobenius_norm(m)) * frobenius_norm(p.w));
+        if (k <= shape.rows - free) {
+          // Directions that cost a billionth follow, and rounding turns those by 1e-7.
+          CHECK(distance(w, expected) <= (1e-6 + types) * frobenius_norm(p.w));
+        }
+        CHECK(all_finite(other.truncate(k)));
+      }
+    }
+  }
+}
+
+TEST_CASE("a joint fit by blocks is that by the one block that they make up") {
+  auto const p = problem_of<double>({9, 6}, 60, 59);
+  output_metric several;
+  several.blocks = blocks_of({4, 2, 3}, 99);
+  output_metric single;
+  single.blocks = {along_diagonal(several.blocks, 9)};
+  auto const one = fit<double>(joint_of(p.t, p.x), 1e-3, single);
+  auto const other = fit<double>(joint_of(p.t, p.x), 1e-3, several);
+  CHECK(other.unexplained == 0);
+  for (index_t k = 1; k <= 6; ++k) {
+    CHECK(std::abs(one.predicted_loss(k) - other.predicted_loss(k)) <= 1e-12 * one.energy);
+    CHECK(distance(weight_of(one.truncate(k)), weight_of(other.truncate(k))) <=
+          1e-9 * frobenius_norm(p.w));
+  }
+}
+
+TEST_CASE_TEMPLATE("a diagonal metric is the block with this diagonal", T, float, double) {
   for (auto const shape : layers) {
     CAPTURE(shape);
     auto const p = problem_of<T>(shape, 60, 30);
     output_metric diagonal;
     diagonal.diagonal = support::positive_vector<double>(shape.rows, 31);
-    output_metric full;
-    full.full = make_matrix<double>({shape.rows, shape.rows});
-    full.full->fill(0);
+    auto m = make_matrix<double>({shape.rows, shape.rows});
+    m.fill(0);
     for (index_t i = 0; i < shape.rows; ++i) {
-      as_view (*full.full)(i, i) = (*diagonal.diagonal)(static_cast<std::size_t>(i));
+      as_view(m)(i, i) = (*diagonal.diagonal)(static_cast<std::size_t>(i));
     }
+    output_metric block;
+    block.blocks = {m};
     auto const one = fitted(p, {}, diagonal);
-    auto const other = fitted(p, {}, full);
-    check_losses(one, p, full.full);
+    auto const other = fitted(p, {}, block);
+    check_losses(one, p, m);
     for (index_t k = 1; k <= one.rank(); ++k) {
       CHECK(std::abs(one.predicted_loss(k) - other.predicted_loss(k)) <= 2e-9 * p.scale);
       CHECK(distance(weight_of(one.truncate(k)), weight_of(other.truncate(k))) <=
@@ -548,13 +651,13 @@ TEST_CASE("the identity as a metric changes nothing") {
 TEST_CASE("a metric c times as large counts losses c times by the same weights") {
   auto const p = problem_of<float>({6, 8}, 60, 33);
   output_metric metric;
-  metric.full = random_metric(6, 34);
+  metric.blocks = {random_metric(6, 34)};
   auto const one = fitted(p, {}, metric);
   for (double const c : {1e-90, 1e90}) {
     CAPTURE(c);
     output_metric scaled;
-    scaled.full = random_metric(6, 34);
-    for (auto& value : *scaled.full) {
+    scaled.blocks = {random_metric(6, 34)};
+    for (auto& value : scaled.blocks[0]) {
       value *= c;
     }
     auto const other = fitted(p, {}, scaled);
@@ -592,13 +695,18 @@ TEST_CASE_TEMPLATE("outputs of weight 0 answer their mean, and the others are fi
 TEST_CASE_TEMPLATE("a metric of 0 makes all layers free, and they are finite", T, float, double) {
   for (auto const shape : layers) {
     auto const p = problem_of<T>(shape, 60, 36);
-    output_metric full;
-    full.full = make_matrix<double>({shape.rows, shape.rows});
-    full.full->fill(0);
+    output_metric block;
+    block.blocks = {make_matrix<double>({shape.rows, shape.rows})};
+    block.blocks[0].fill(0);
+    output_metric blocks;
+    for (index_t i = 0; i < shape.rows; ++i) {
+      blocks.blocks.push_back(make_matrix<double>({1, 1}));
+      blocks.blocks.back().fill(0);
+    }
     output_metric diagonal;
     diagonal.diagonal = make_vector<double>(shape.rows);
     diagonal.diagonal->fill(0);
-    for (auto const* metric : {&full, &diagonal}) {
+    for (auto const* metric : {&block, &blocks, &diagonal}) {
       auto const basis = fitted(p, {}, *metric);
       CHECK(basis.energy <= 1e-100);
       CHECK(all_finite(basis.truncate(basis.rank())));
@@ -613,7 +721,7 @@ TEST_CASE_TEMPLATE("a metric of lower rank than the outputs is one, and the laye
   auto const reader = random_matrix<double>(3, 9, 38);
   auto const m = product(op::transpose, reader, op::none, reader);
   output_metric metric;
-  metric.full = m;
+  metric.blocks = {m};
   auto const basis = fitted(p, {}, metric);
   // Directions that cost nothing are kept by a billionth only, so that P^-1 is 3e4 at most.
   for (index_t k = 1; k <= 6; ++k) {
@@ -741,13 +849,14 @@ TEST_CASE("a joint fit under a diagonal metric predicts what errors cost, and is
   }
 }
 
-TEST_CASE("a joint fit under a full metric is the best by it, and predicts all but a constant") {
+TEST_CASE(
+    "a joint fit under a metric of one block is the best by it, and predicts all but a constant") {
   for (auto const shape : layers) {
     CAPTURE(shape);
     auto const p = disturbed_inputs<double>(shape, 46);
     auto const m = random_metric(shape.rows, 47);
     output_metric metric;
-    metric.full = m;
+    metric.blocks = {m};
     auto const basis = fit<double>(joint_of(p.t, p.x), 0, metric);
     auto const full = measured(p.t, outputs(p.x, basis.truncate(basis.rank())), m);
     for (index_t k = 1; k <= basis.rank(); ++k) {
@@ -784,18 +893,6 @@ TEST_CASE_TEMPLATE("constant inputs answer the mean of the outputs", T, float, d
     CHECK(layer.bias(i) == static_cast<T>(mean(i)));
   }
   CHECK(std::abs(basis.predicted_loss(4) - basis.energy) <= 1e-12 * basis.energy);
-}
-
-TEST_CASE("a range of outputs is fitted as these outputs alone") {
-  auto const p = disturbed_inputs<double>({7, 5}, 50);
-  auto const part = joint_of(p.t, p.x).outputs_range(2, 3);
-  auto const columns = to_matrix(as_view(p.t).col_range(2, 3));
-  auto const one = fit<double>(part, 1e-3);
-  auto const other = fit<double>(joint_of(columns, p.x), 1e-3);
-  for (index_t k = 1; k <= 3; ++k) {
-    CHECK(std::abs(one.predicted_loss(k) - other.predicted_loss(k)) <= 1e-12 * p.scale);
-    CHECK(distance(weight_of(one.truncate(k)), weight_of(other.truncate(k))) <= 1e-9);
-  }
 }
 
 TEST_CASE("what does not fit is refused by name") {

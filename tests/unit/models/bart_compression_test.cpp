@@ -183,7 +183,7 @@ TEST_CASE("layers that the model does not have are refused") {
   for (std::string const name :
        {"", "fc1", "model.encoder.layers.2.fc1", "model.encoder.layers.0.encoder_attn.q_proj",
         "model.decoder.layers.0.encoder_attn.qkv_proj", "model.encoder.layers.01.fc1",
-        "model.shared", "lm_head", "model.encoder.layers.0.fc1.weight"}) {
+        "model.shared", "lm_head.weight", "head", "model.encoder.layers.0.fc1.weight"}) {
     CHECK(has(fault(section({layer(name, "pivoted", 1)})),
               "c.json: eckart: layer \"" + name + "\": no linear layer has this name"));
   }
@@ -227,8 +227,10 @@ TEST_CASE("the dense layers without joint ones are those of the published schema
       single.push_back(linear.name);
     }
   }
-  CHECK(single == expected);
   CHECK(stored_linears(c).size() == expected.size());
+  CHECK_FALSE(stored_linears(c).contains(lm_head_name));
+  expected.emplace_back(lm_head_name);  // in the place of the output table, if it is listed
+  CHECK(single == expected);
 }
 
 TEST_CASE("the stored schema has the factors in place of the weights, and the joint layers") {
@@ -273,6 +275,44 @@ TEST_CASE("the stored schema has the factors in place of the weights, and the jo
   expected[memory + ".weight.vt"] = shape{3, 6};
   expected.erase("model.decoder.layers.0.self_attn.k_proj.bias");
   CHECK(shapes(c) == expected);
+}
+
+TEST_CASE("an output layer that is listed stands for the output's own table, tied or not") {
+  for (bool const tied : {true, false}) {
+    CAPTURE(tied);
+    auto json = small_config();
+    json["tie_word_embeddings"] = tied;
+    auto const plain = read_bart_config(json, "c.json");
+    auto const v = plain.vocab_size;
+    auto const with = [&](nlohmann::json const& head) {
+      json["eckart"] = section({head, layer(fc1, "pivoted", 4)});
+      return read_bart_config(json, "c.json");
+    };
+    auto const factors = shapes(with(layer("lm_head", "two-factor", 2)));
+    CHECK(factors.at("lm_head.weight.left") == std::vector<index_t>{v, 2});
+    CHECK(factors.at("lm_head.weight.right") == std::vector<index_t>{2, 6});
+    CHECK(factors.at("lm_head.bias") == std::vector<index_t>{v});
+    CHECK_FALSE(factors.contains("lm_head.weight"));
+    CHECK(factors.contains("model.shared.weight"));
+    auto const dense = shapes(with(layer("lm_head", "dense", 6, false)));
+    CHECK(dense.at("lm_head.weight") == std::vector<index_t>{v, 6});
+    CHECK_FALSE(dense.contains("lm_head.bias"));
+
+    auto const refused = refused_tensors(with(layer("lm_head", "two-factor", 2)));
+    CHECK(refused.at("lm_head.weight") == "in config.json the layer is two-factor");
+    CHECK(refused.at("lm_head.weight.kept") == "in config.json the layer is two-factor");
+    CHECK_FALSE(refused.contains("lm_head.weight.left"));
+    // Where no layer is listed, lm_head.weight is a table, and factors have no place.
+    for (auto const& c : {plain, read_bart_config(small_config(), "c.json")}) {
+      auto const of_table = refused_tensors(c);
+      CHECK_FALSE(of_table.contains("lm_head.weight"));
+      CHECK(of_table.at("lm_head.weight.left") == "config.json lists no such layer");
+      CHECK(of_table.at("lm_head.bias") == "config.json lists no such layer");
+    }
+    json["eckart"] = section({layer(fc1, "pivoted", 4)});
+    CHECK(shapes(read_bart_config(json, "c.json")).contains("lm_head.weight") == !tied);
+    CHECK(has(fault(section({layer("lm_head", "pivoted", 7)})), "rank 7"));
+  }
 }
 
 TEST_CASE("the tensors that are refused are none of those that are wanted") {

@@ -160,7 +160,7 @@ auto run(eckart::bart<T> const& model) -> outputs<T> {
   model.encoder()(sources, 2, lengths, as_view(result.memory), scratch);
   auto state = model.decoder().start(as_view(result.memory), 2, lengths, source_of, 4, scratch);
   model.decoder()(targets, state, as_view(result.hidden), scratch);
-  model.logits(as_view(result.hidden), as_view(result.logits));
+  model.logits(as_view(result.hidden), as_view(result.logits), scratch);
   return result;
 }
 

@@ -117,6 +117,21 @@ auto compressed_model(bool folded) -> bart<T> {
   return model;
 }
 
+/// With an output layer in factors, or dense for the form dense, and a bias of its own.
+template <class T>
+auto with_head(bart<T> model, form stored_as) -> bart<T> {
+  auto bias = make_vector<T>(97);
+  std::ranges::copy(random_values(97, 7), bias.begin());
+  auto table = to_matrix(model.output_table());
+  if (stored_as == form::dense) {
+    model.replace("lm_head", linear<T>(std::move(table), bias));
+  } else {
+    auto factors = to_two_factor(factorize(table, at_rank{9}));
+    model.replace("lm_head", linear<T>(weight_in_form(std::move(factors), stored_as), bias));
+  }
+  return model;
+}
+
 template <class T>
 auto saved(bart<T> const& model, save_options const& options = {}) -> checkpoint {
   temporary_directory const directory;
@@ -614,6 +629,138 @@ TEST_CASE("a dense export takes the scale out of the queries") {
   CHECK(std::ranges::all_of(*k.bias(), [](double x) { return x == 0; }));
   auto const original = run(bart<double>::load(tiny_model()));
   CHECK(relative_difference(run(plain).logits, original.logits) <= rounding);
+}
+
+TEST_CASE_TEMPLATE("an output layer is saved and loaded to the last bit, and the table as before",
+                   T, float, double) {
+  auto const stored_as = std::same_as<T, float> ? dtype::f32 : dtype::f64;
+  for (auto const head :
+       {form::two_factor, form::diagonal_core, form::full_core, form::pivoted, form::dense}) {
+    for (bool const compressed : {false, true}) {
+      CAPTURE(static_cast<int>(head));
+      auto const model =
+          with_head(compressed ? compressed_model<T>(true) : bart<T>::load(tiny_model()), head);
+      temporary_directory const directory;
+      save_bart(directory / "m", model, tiny_config(), {stored_as});
+      auto const loaded = bart<T>::load(directory / "m");
+      CHECK(run(loaded) == run(model));
+      CHECK(loaded.parameters() == model.parameters());
+      CHECK(module_tree(loaded) == module_tree(model));
+      CHECK(loaded.output_table().data == nullptr);
+      auto const section = compression_of(loaded);
+      CHECK(section == compression_of(model));
+      auto const rank = head == form::dense ? index_t{32} : index_t{9};
+      CHECK(section.layers.back() == stored_layer{"lm_head", head, rank, true});
+      auto const c = checkpoint::from(directory / "m");
+      CHECK(c.tensors.at("model.shared.weight").shape == std::vector<index_t>{97, 32});
+      CHECK(c.tensors.contains("lm_head.weight") == (head == form::dense));
+      CHECK(c.config["tie_word_embeddings"] == tiny_config()["tie_word_embeddings"]);
+      // The file holds what the section says, and nothing else.
+      std::set<std::string> wanted{"final_logits_bias"};
+      for (auto const& spec : stored_schema(read_bart_config(c.config, "config.json"))) {
+        CHECK(wanted.insert(spec.name).second);
+      }
+      CHECK(names_of(c) == wanted);
+    }
+  }
+}
+
+TEST_CASE("an output layer is no table, whose tensor it does not replace on loading") {
+  auto const model = with_head(bart<float>::load(tiny_model()), form::dense);
+  auto const original = saved(model);
+  auto c = original;
+  c.tensors.erase("model.shared.weight");  // lm_head.weight has its shape
+  CHECK(has(c.refusal(), "\n  model.shared.weight is missing"));
+  c = original;
+  c.tensors.erase("lm_head.weight");
+  CHECK(has(c.refusal(), "\n  lm_head.weight is missing"));
+  c = original;
+  c.tensors["lm_head.weight"] = stored({97, 31}, random_values(97 * 31, 1));
+  CHECK(has(c.refusal(), "\n  lm_head.weight is 97 x 31, not 97 x 32"));
+  c = original;  // without the section it is the output's table, which a bias has no place beside
+  c.config.erase("eckart");
+  CHECK(has(c.refusal(), "\n  lm_head.bias has no place: config.json lists no such layer"));
+  c.tensors.erase("lm_head.bias");
+  CHECK(c.load<float>().output_table().size() == 97 * 32);
+}
+
+TEST_CASE("parts of an output layer that are missing, of another form or shape are refused") {
+  auto const original = saved(with_head(compressed_model<float>(false), form::two_factor));
+  CHECK_NOTHROW(original.load<float>());
+  for (std::string const part : {"lm_head.weight.left", "lm_head.weight.right", "lm_head.bias"}) {
+    auto c = original;
+    c.tensors.erase(part);
+    CHECK(has(c.refusal(), "\n  " + part + " is missing"));
+    c.tensors[part] = stored({5}, random_values(5, 1));
+    CHECK(has(c.refusal(), "\n  " + part + " is 5, not "));
+  }
+  auto c = original;
+  c.tensors["lm_head.weight"] = stored({97, 32}, random_values(97 * 32, 1));
+  CHECK(
+      has(c.refusal(), "\n  lm_head.weight has no place: in config.json the layer is two-factor"));
+  c = original;
+  c.tensors["lm_head.weight.core"] = stored({9, 9}, random_values(81, 1));
+  CHECK(has(c.refusal(), "\n  lm_head.weight.core has no place"));
+  c = original;
+  c.tensors.erase("model.shared.weight");
+  CHECK(has(c.refusal(), "\n  model.shared.weight is missing"));
+  c = original;
+  auto& layers = c.config["eckart"]["layers"];
+  CHECK(layers.back()["name"] == "lm_head");
+  layers.erase(layers.size() - 1);
+  CHECK(has(c.refusal(), "\n  lm_head.weight.left has no place: config.json lists no such layer"));
+}
+
+TEST_CASE("a dense export of an output layer has a table of its own, and the sum of the biases") {
+  for (auto const head : {form::two_factor, form::pivoted, form::dense}) {
+    auto original = checkpoint::tiny();
+    original.tensors["final_logits_bias"] = stored({1, 97}, random_values(97, 8));
+    original.config["tie_word_embeddings"] = true;
+    auto const model = with_head(original.load<double>(), head);
+    temporary_directory const directory;
+    export_dense(directory / "m", model, original.config, dtype::f64);
+    auto const c = checkpoint::from(directory / "m");
+    CHECK(c.config["tie_word_embeddings"] == false);
+    CHECK_FALSE(c.config.contains("eckart"));
+    auto expected = names_of(original);
+    expected.insert({"lm_head.weight", "model.encoder.embed_tokens.weight",
+                     "model.decoder.embed_tokens.weight"});
+    CHECK(names_of(c) == expected);
+    CHECK(c.tensors.at("model.encoder.embed_tokens.weight").bytes ==
+          c.tensors.at("model.shared.weight").bytes);
+    CHECK(c.tensors.at("final_logits_bias").shape == std::vector<index_t>{1, 97});
+    auto const plain = bart<double>::load(directory / "m");
+    CHECK_FALSE(plain.lm_head());
+    // The dense layer is the table itself, which is read once.
+    CHECK(plain.parameters() ==
+          bart_parameters(plain.config()) - (head == form::dense ? 97 * 32 : 0));
+    CHECK(relative_difference(run(plain).logits, run(model).logits) <= rounding);
+  }
+}
+
+TEST_CASE("a model whose output was not tied is saved with an output layer and without its table") {
+  auto c = checkpoint::tiny();
+  c.config["tie_word_embeddings"] = false;
+  c.tensors["lm_head.weight"] = stored({97, 32}, random_values(97 * 32, 2));
+  auto const model = with_head(c.load<float>(), form::pivoted);
+  temporary_directory const directory;
+  save_bart(directory / "m", model, c.config);
+  CHECK(run(bart<float>::load(directory / "m")) == run(model));
+  CHECK_FALSE(checkpoint::from(directory / "m").tensors.contains("lm_head.weight"));
+  CHECK(bart<float>::load(directory / "m").parameters() ==
+        bart<float>::load(tiny_model()).parameters() + 9 * (97 + 32 - 9) + 97);
+}
+
+TEST_CASE("the module tree shows an output layer in the place of the table") {
+  auto const model = with_head(bart<float>::load(tiny_model()), form::two_factor);
+  CHECK(has(to_text(module_tree(model)),
+            "(lm_head): LowRank(in_features=32, out_features=97, rank=9, form=two-factor, "
+            "bias=True)"));
+  auto config = model.config();
+  CHECK(has(to_text(module_tree(config)),
+            "(lm_head): Linear(in_features=32, out_features=97, bias=False)"));
+  config.compression = compression_of(model);
+  CHECK(module_tree(config) == module_tree(model));
 }
 
 TEST_CASE("the module tree shows joint layers in the place of their members") {

@@ -1,5 +1,7 @@
 #include "eckart/models/bart/load.hpp"
 
+#include "eckart/core/random.hpp"
+#include "eckart/linalg/norm.hpp"
 #include "eckart/models/generate.hpp"
 #define ECKART_DEFINE_ALLOCATION_COUNTER
 #include "support/allocation_counter.hpp"
@@ -65,6 +67,13 @@ auto joint_memory(bart<double> const& model) -> linear<double> {
     }
   }
   return linear<double>(std::move(weight), std::move(bias));
+}
+
+/// Factors of the rank of the table: all of it, up to rounding.
+template <class T>
+auto whole_head(bart<T> const& model, form stored_as) -> linear<T> {
+  return linear<T>(
+      weight_in_form(to_two_factor(factorize(model.output_table(), at_rank{32})), stored_as));
 }
 
 // Of equal computations in another order: as in the comparison with the reference, the tiny models
@@ -217,7 +226,7 @@ TEST_CASE("outputs of another size than the tokens are refused, caches stay as t
   CHECK(state.length() == 0);
 
   auto logits = make_matrix<double>({4, 96});
-  CHECK(has(refusal<shape_error>([&] { model.logits(as_view(x), as_view(logits)); }),
+  CHECK(has(refusal<shape_error>([&] { model.logits(as_view(x), as_view(logits), scratch); }),
             "4 x 32 states into 4 x 96"));
 }
 
@@ -313,6 +322,131 @@ TEST_CASE("a joint layer of another shape is refused, the model stays") {
   CHECK(has(told("model.decoder.layers.1.encoder_attn.qkv_proj", 96, 32),
             "no linear layer is named 'model.decoder.layers.1.encoder_attn.qkv_proj'"));
   CHECK(run(model) == before);
+}
+
+TEST_CASE_TEMPLATE("an output layer of full rank answers what the table answers, in every form", T,
+                   float, double) {
+  auto c = checkpoint::tiny();
+  c.tensors["final_logits_bias"] = bart_test::stored({1, 97}, bart_test::random_values(97, 1));
+  auto const plain = c.load<T>();
+  auto const expected = run(plain);
+  for (auto const stored_as :
+       {form::two_factor, form::diagonal_core, form::full_core, form::pivoted}) {
+    CAPTURE(static_cast<int>(stored_as));
+    auto model = plain;
+    model.replace("lm_head", whole_head(plain, stored_as));
+    auto const got = run(model);
+    CHECK(std::ranges::equal(got.hidden, expected.hidden));
+    // The SVD of 97 x 32 numbers and two products of 32 terms: 4 (97 + 32) units of the last place
+    // of ||h|| ||E||, as in compress_bart_test.cpp, and 32 more for each product.
+    auto const unit = static_cast<double>(std::numeric_limits<T>::epsilon());
+    auto const bound = (4 * (97 + 32) + 2 * 32) * unit * frobenius_norm(plain.output_table());
+    for (index_t i = 0; i < 8; ++i) {
+      auto const row = as_view(std::as_const(got.hidden)).row_range(i, 1);
+      for (index_t j = 0; j < 97; ++j) {
+        REQUIRE(std::abs(static_cast<double>(got.logits(i, j) - expected.logits(i, j))) <=
+                bound * frobenius_norm(row));
+      }
+    }
+  }
+}
+
+TEST_CASE("an output layer in factors is their product, and its bias is added to the model's") {
+  auto c = checkpoint::tiny();
+  auto const constant = bart_test::random_values(97, 1);
+  c.tensors["final_logits_bias"] = bart_test::stored({1, 97}, constant);
+  auto model = c.load<double>();
+  auto left = make_matrix<double>({97, 3});
+  auto right = make_matrix<double>({3, 32});
+  fill_normal(std::span<double>(left.data(), left.size()), 2);
+  fill_normal(std::span<double>(right.data(), right.size()), 3);
+  auto bias = make_vector<double>(97);
+  fill_normal(std::span<double>(bias.data(), bias.size()), 4);
+  model.replace("lm_head", linear<double>(low_rank<double, two_factor>{left, right}, bias));
+  auto const got = run(model);
+  for (index_t i = 0; i < 8; ++i) {
+    for (index_t v = 0; v < 97; ++v) {
+      auto const at = static_cast<std::size_t>(v);
+      auto sum = bias(at) + static_cast<double>(constant[at]);
+      double size = std::abs(bias(at)) + std::abs(static_cast<double>(constant[at]));
+      for (index_t j = 0; j < 32; ++j) {
+        for (index_t k = 0; k < 3; ++k) {
+          sum += got.hidden(i, j) * right(k, j) * left(v, k);
+          size += std::abs(got.hidden(i, j) * right(k, j) * left(v, k));
+        }
+      }
+      REQUIRE(std::abs(got.logits(i, v) - sum) <= 2 * (32 + 3 + 2) * 0x1p-52 * size);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("an output layer takes the place of the table, which embeddings may still need",
+                   T, float, double) {
+  for (bool const tied : {true, false}) {
+    CAPTURE(tied);
+    auto c = checkpoint::tiny();
+    c.config["tie_word_embeddings"] = tied;
+    if (!tied) {
+      c.tensors["lm_head.weight"] =
+          bart_test::stored({97, 32}, bart_test::random_values(97 * 32, 1));
+    }
+    auto const plain = c.load<T>();
+    CHECK_FALSE(plain.lm_head());
+    auto model = plain;
+    model.replace("lm_head", linear<T>(low_rank<T, two_factor>{make_matrix<T>({97, 3}),
+                                                               make_matrix<T>({3, 32})},
+                                       make_vector<T>(97)));
+    REQUIRE(model.lm_head());
+    CHECK(model.lm_head()->rank() == 3);
+    CHECK(model.output_table().data == nullptr);
+    CHECK(model.output_table().size() == 0);
+    CHECK(model.encoder().embed.tokens() == plain.encoder().embed.tokens());
+    CHECK(model.parameters() == plain.parameters() - (tied ? 0 : 97 * 32) + 3 * (97 + 32) + 97);
+    auto const names = linear_names(model);
+    CHECK(names.size() == linear_names(plain).size() + 1);
+    CHECK(names.back() == "lm_head");
+    CHECK(plain.output_table().size() == 97 * 32);  // a copy's table is its own affair
+
+    // Once there, it can be replaced again, as any layer.
+    model.replace("lm_head", linear<T>(to_matrix(plain.output_table())));
+    CHECK(model.lm_head()->stored_as() == form::dense);
+    CHECK(model.parameters() == plain.parameters() + (tied ? 97 * 32 : 0));
+    CHECK(std::ranges::equal(run(model).hidden, run(plain).hidden));
+  }
+}
+
+TEST_CASE("an output layer of another shape is refused, the table stays") {
+  auto model = bart<float>::load(tiny_model());
+  auto const before = run(model);
+  auto const told = [&](index_t outputs, index_t inputs) {
+    return refusal<shape_error>([&] {
+      model.replace("lm_head", linear<float>(make_matrix<float>({outputs, inputs})));
+    });
+  };
+  CHECK(has(told(96, 32), "lm_head: a 96 x 32 layer in place of 97 x 32"));
+  CHECK(has(told(32, 97), "lm_head: a 32 x 97 layer in place of 97 x 32"));
+  CHECK_FALSE(model.lm_head());
+  CHECK(run(model) == before);
+}
+
+TEST_CASE("with an output layer in factors steps allocate nothing, however many rows") {
+  auto const plain = bart<float>::load(tiny_model());
+  for (auto const stored_as : {form::two_factor, form::full_core, form::pivoted}) {
+    auto model = plain;
+    model.replace("lm_head", whole_head(plain, stored_as));
+    for (index_t const beams : {1, 6, 40}) {
+      CAPTURE(beams);
+      bart_step_decoder decoder(model, pad_batch(std::vector<std::vector<token_id>>{{2}}, 1), beams,
+                                4);
+      std::vector<token_id> const tokens(static_cast<std::size_t>(beams), 2);
+      auto const all = support::allocations_in([&] {
+        for (int step = 0; step < 4; ++step) {
+          decoder.step(tokens);
+        }
+      });
+      CHECK(all == 0);
+    }
+  }
 }
 
 TEST_CASE("layers see every state, first the embedded input and last the output") {

@@ -141,7 +141,8 @@ TEST_CASE("the output bias is added to every row of logits, whatever its rank in
     auto states = make_matrix<float>({2, 32});
     states.fill(0.0F);
     auto logits = make_matrix<float>({2, 97});
-    model.logits(as_view(states), as_view(logits));
+    workspace<float> scratch;
+    model.logits(as_view(states), as_view(logits), scratch);
     CHECK(std::ranges::equal(as_view(logits).row(0), bias));
     CHECK(std::ranges::equal(as_view(logits).row(1), bias));
   }

@@ -42,6 +42,16 @@ inline auto some_examples(eckart::bart_config const& c, std::size_t count) -> ex
   return result;
 }
 
+/// What a layer answers to rows.
+template <class T>
+auto answers(eckart::linear<T> const& layer, eckart::matrix_view<T const> rows)
+    -> eckart::matrix<T> {
+  auto result = eckart::make_matrix<T>({rows.rows, layer.shape().rows});
+  eckart::workspace<T> scratch;
+  layer(rows, eckart::as_view(result), scratch);
+  return result;
+}
+
 /// Rows that were told, one behind the other.
 template <class T>
 struct told_rows {
@@ -61,14 +71,19 @@ struct told_rows {
 
 template <class T>
 struct recorder {
-  std::map<std::string, told_rows<T>> outputs;
-  std::map<std::string, told_rows<T>> inputs;
+  using rows = eckart::matrix_view<T const>;
+  std::map<std::string, told_rows<T>> own;      ///< what the first model's layers read
+  std::map<std::string, told_rows<T>> outputs;  ///< for a residual, in place of `own`
+  std::map<std::string, told_rows<T>> read;     ///< what the second model's layers read
   std::vector<std::string> finished;
 
-  void add(std::string const& site, eckart::matrix_view<T const> out,
-           eckart::matrix_view<T const> in) {
-    outputs[site].add(out);
-    inputs[site].add(in);
+  void inputs(std::string const& site, rows of_first, rows of_second) {
+    own[site].add(of_first);
+    read[site].add(of_second);
+  }
+  void sums(std::string const& site, rows wanted, rows of_second) {
+    outputs[site].add(wanted);
+    read[site].add(of_second);
   }
   void finish(std::string const& site) { finished.push_back(site); }
 };

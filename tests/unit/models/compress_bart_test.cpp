@@ -463,3 +463,58 @@ TEST_CASE(
             "cannot store an SVD as dense"));
   CHECK(unchanged(model, before));
 }
+
+TEST_CASE_TEMPLATE("the output table is replaced by its truncated SVD, the embeddings stay", T,
+                   float, double) {
+  CHECK(all_targets().size() == linear_targets().size() + 1);
+  auto const plain = bart<T>::load(tiny_model());
+  auto const table = to_matrix(plain.output_table());
+  for (auto const stored_as :
+       {form::two_factor, form::diagonal_core, form::full_core, form::pivoted}) {
+    auto model = plain;
+    auto const report = compress(model, target_list{"lm_head"}, at_rank{7}, stored_as);
+    REQUIRE(report.size() == 1);
+    CHECK(report[0].name == "lm_head");
+    CHECK(report[0].shape == shape2{97, 32});
+    REQUIRE(model.lm_head());
+    auto const& head = *model.lm_head();
+    CHECK(head.stored_as() == stored_as);
+    CHECK(head.rank() == 7);
+    CHECK_FALSE(head.has_bias());
+    auto const measured = relative_distance(table, head.dense_weight());
+    CHECK(std::abs(report[0].relative_error - measured) <= svd_rounding<T>({97, 32}));
+    CHECK(model.parameters() ==
+          plain.parameters() - report[0].parameters_before + report[0].parameters_after);
+    CHECK(report[0].parameters_before == 0);  // the embeddings need it
+    CHECK(model.encoder().embed.tokens() == plain.encoder().embed.tokens());
+    CHECK(std::ranges::equal(run(model).hidden, run(plain).hidden));
+
+    auto again = plain;
+    auto const decomposition = decompose(plain, target_list{"lm_head"});
+    compress(again, decomposition, at_rank{7}, stored_as);
+    CHECK(run(again) == run(model));
+    compress(again, decomposition, at_rank{3}, stored_as);  // from a layer in factors
+    CHECK(again.lm_head()->rank() == 3);
+  }
+}
+
+TEST_CASE("all targets are all linear layers and the output layer, replaced all or none") {
+  auto model = bart<float>::load(tiny_model());
+  auto const linears = linear_names(model).size();
+  CHECK(refusal<shape_error>([&] {
+          compress(model, all_targets(), at_rank{33});
+        }).starts_with("model.encoder.layers.0"));
+  CHECK_FALSE(model.lm_head());
+  auto const report = compress(model, all_targets(), at_rank{5});
+  CHECK(report.size() == linears + 1);
+  CHECK(report.back().name == "lm_head");
+  CHECK(linear_names(model).back() == "lm_head");
+  auto c = bart_test::checkpoint::tiny();
+  c.config["tie_word_embeddings"] = false;
+  c.tensors["lm_head.weight"] = bart_test::stored({97, 32}, bart_test::random_values(97 * 32, 1));
+  auto own = c.load<float>();
+  auto const before = own.parameters();
+  auto const freed = compress(own, target_list{"lm_head"}, at_rank{5}).at(0);
+  CHECK(freed.parameters_before == 97 * 32);
+  CHECK(own.parameters() == before - 97 * 32 + 5 * (97 + 32));
+}

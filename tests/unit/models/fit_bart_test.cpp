@@ -19,6 +19,7 @@
 using namespace eckart;
 using bart_test::has;
 using bart_test::tiny_model;
+using calibration_test::answers;
 using calibration_test::recorder;
 using calibration_test::some_examples;
 using support::refusal;
@@ -47,8 +48,8 @@ struct calibrated {
   }
   /// Mean squared difference of the decoder's output from the original's.
   auto distance(bart<T> const& m) const -> double {
-    auto const a = states(model).inputs.at("lm_head");
-    auto const b = states(m).inputs.at("lm_head");
+    auto const a = states(model).own.at("lm_head");
+    auto const b = states(m).own.at("lm_head");
     double sum = 0;
     for (std::size_t i = 0; i < a.numbers.size(); ++i) {
       auto const d = static_cast<double>(a.numbers[i] - b.numbers[i]);
@@ -79,11 +80,10 @@ TEST_CASE("every layer is fitted, and its relative loss is the error of its outp
     CAPTURE(k);
     auto const layer = basis.truncate(k);
     linear<double> const cut(layer.weight, layer.bias);
-    auto const x = seen.inputs.at(name).view();
-    auto const y = seen.outputs.at(name).view();
-    auto z = make_matrix<double>(y.shape());
-    workspace<double> scratch;
-    cut(x, as_view(z), scratch);
+    auto const x = seen.own.at(name).view();
+    auto const dense = answers<double>(c.model.decoder().layers[1].ffn.fc2, x);
+    auto const y = as_view(dense);
+    auto const z = answers<double>(cut, x);
     input_moments outputs(y.cols);
     outputs.add(y);
     double error = 0;
@@ -98,65 +98,154 @@ TEST_CASE("every layer is fitted, and its relative loss is the error of its outp
   CHECK(basis.predicted_loss(0) == doctest::Approx(1.0));
 }
 
-TEST_CASE("metrics of queries and keys stay within the heads, and all are symmetric") {
+TEST_CASE("metrics of queries and keys are a block for each head, and all are symmetric") {
   calibrated<double> const c;
   auto const metrics = bart_metrics(c.model, c.moments);
-  auto const& q = *metrics.at("model.encoder.layers.0.self_attn.q_proj").full;
-  auto const width = c.model.encoder().layers[0].self_attn.head_width();
-  for (index_t i = 0; i < as_view(q).rows; ++i) {
-    for (index_t j = 0; j < as_view(q).cols; ++j) {
-      if (i / width != j / width) {
-        CHECK(as_view(q)(i, j) == 0);
-      }
-    }
-  }
   for (auto const& one : metrics) {  // clang 14 captures no structured binding
     CAPTURE(one.first);
-    auto const m = as_view(*one.second.full);
-    double worst = 0;
-    double largest = 0;
-    for (index_t i = 0; i < m.rows; ++i) {
-      CHECK(m(i, i) >= 0);
-      for (index_t j = 0; j < i; ++j) {
-        worst = std::max(worst, std::abs(m(i, j) - m(j, i)));
-        largest = std::max(largest, std::abs(m(i, j)));
+    auto const& attention = one.first.starts_with("model.encoder.")
+                                ? c.model.encoder().layers[0].self_attn
+                                : c.model.decoder().layers[0].self_attn;
+    auto const& blocks = one.second.blocks;
+    bool const by_head = one.first.ends_with(".q_proj") || one.first.ends_with(".k_proj");
+    REQUIRE(static_cast<index_t>(blocks.size()) == (by_head ? attention.heads : 1));
+    CHECK(!one.second.diagonal);
+    for (auto const& block : blocks) {
+      auto const m = as_view(block);
+      REQUIRE(m.rows == m.cols);
+      CHECK((!by_head || m.rows == attention.head_width()));
+      double worst = 0;
+      double largest = 0;
+      for (index_t i = 0; i < m.rows; ++i) {
+        CHECK(m(i, i) >= 0);
+        for (index_t j = 0; j < i; ++j) {
+          worst = std::max(worst, std::abs(m(i, j) - m(j, i)));
+          largest = std::max(largest, std::abs(m(i, j)));
+        }
       }
+      CHECK(worst <= 1e-12 * largest);
     }
-    CHECK(worst <= 1e-12 * largest);
   }
-  // An error of a query costs what it changes of the scores: by the definition, over all pairs.
+}
+
+TEST_CASE("errors of queries and keys cost what they change of the scores, over all pairs") {
+  calibrated<double> const c;
+  auto const metrics = bart_metrics(c.model, c.moments);
   auto const seen = c.states(c.model);
   auto const& attention = c.model.encoder().layers[0].self_attn;
-  auto const qkv = seen.outputs.at("model.encoder.layers.0.self_attn.qkv_proj").view();
+  auto const x = seen.own.at("model.encoder.layers.0.self_attn.qkv_proj").view();
   auto const d = attention.width();
-  vector<double> error = make_vector<double>(d);
-  for (index_t i = 0; i < d; ++i) {
-    error(static_cast<std::size_t>(i)) = std::sin(static_cast<double>(i + 1));
-  }
-  double predicted = 0;
-  for (index_t i = 0; i < d; ++i) {
-    for (index_t j = 0; j < d; ++j) {
-      predicted += error(static_cast<std::size_t>(i)) * as_view(q)(i, j) *
-                   error(static_cast<std::size_t>(j));
-    }
-  }
-  double measured = 0;
-  for (index_t h = 0; h < attention.heads; ++h) {
-    double sum = 0;
-    double squares = 0;
-    for (index_t t = 0; t < qkv.rows; ++t) {
-      double score = 0;
-      for (index_t i = h * width; i < (h + 1) * width; ++i) {
-        score += error(static_cast<std::size_t>(i)) * qkv(t, d + i);
+  auto projected = make_matrix<double>({x.rows, 3 * d});
+  workspace<double> scratch;
+  attention.project(x, as_view(projected), scratch);
+  auto const qkv = as_view(projected);
+  auto const width = attention.head_width();
+  auto const error = [](index_t i) { return std::sin(static_cast<double>(i + 1)); };
+  for (bool const of_query : {true, false}) {
+    CAPTURE(of_query);
+    auto const name = std::string("model.encoder.layers.0.self_attn.");
+    auto const& blocks = metrics.at(name + (of_query ? "q_proj" : "k_proj")).blocks;
+    double predicted = 0;
+    double measured = 0;
+    for (index_t h = 0; h < attention.heads; ++h) {
+      auto const block = as_view(blocks.at(static_cast<std::size_t>(h)));
+      for (index_t i = 0; i < width; ++i) {
+        for (index_t j = 0; j < width; ++j) {
+          predicted += error(h * width + i) * block(i, j) * error(h * width + j);
+        }
       }
-      score *= attention.scale;
-      sum += score;
-      squares += score * score;
+      double sum = 0;
+      double squares = 0;
+      for (index_t t = 0; t < qkv.rows; ++t) {
+        double score = 0;
+        for (index_t i = h * width; i < (h + 1) * width; ++i) {
+          score += error(i) * qkv(t, of_query ? d + i : i);
+        }
+        score *= attention.scale;
+        sum += score;
+        squares += score * score;
+      }
+      // What all keys have in common moves no probability, what all queries have does.
+      auto const n = static_cast<double>(qkv.rows);
+      measured += squares / n - (of_query ? (sum / n) * (sum / n) : 0);
     }
-    auto const n = static_cast<double>(qkv.rows);
-    measured += squares / n - (sum / n) * (sum / n);
+    CHECK(predicted == doctest::Approx(measured).epsilon(1e-9));
   }
-  CHECK(predicted == doctest::Approx(measured).epsilon(1e-9));
+}
+
+TEST_CASE("the metric of a joint layer is those of its members, each times its scale") {
+  bart_bases<double> bases;
+  auto const member = [&](std::string const& name, index_t outputs, double scale) {
+    bases.layers[name].left = make_matrix<double>({outputs, 1});
+    bases.layers[name].right = make_matrix<double>({1, 4});
+    bases.scales[name] = scale;
+  };
+  member("blocks", 3, 2);
+  member("weights", 2, 10);
+  member("nothing", 1, 7);
+  member("zero", 2, 0);
+  auto& weights = bases.metrics["weights"].diagonal;
+  weights = make_vector<double>(2);
+  (*weights)(0) = 0.5;
+  (*weights)(1) = 3;
+  auto const plain =
+      detail::joint_metric(std::vector<std::string>{"nothing", "weights", "zero"}, bases);
+  REQUIRE(plain.diagonal);
+  CHECK(plain.blocks.empty());
+  CHECK(std::ranges::equal(*plain.diagonal, std::vector<double>{7, 5, 30, 0, 0}));
+
+  bases.metrics["blocks"].blocks = {matrix<double>{{1, 2}, {2, 5}}, make_matrix<double>({1, 1})};
+  bases.metrics["blocks"].blocks[1].fill(4);
+  auto const joint =
+      detail::joint_metric(std::vector<std::string>{"weights", "blocks", "zero", "nothing"}, bases);
+  CHECK(!joint.diagonal);
+  REQUIRE(joint.blocks.size() == 7);
+  CHECK(support::identical(joint.blocks[2], matrix<double>{{2, 4}, {4, 10}}));
+  auto const expected =
+      std::map<std::size_t, double>{{0, 5}, {1, 30}, {3, 8}, {4, 0}, {5, 0}, {6, 7}};
+  for (auto const& one : expected) {
+    CAPTURE(one.first);
+    REQUIRE(as_view(joint.blocks[one.first]).shape() == shape2{1, 1});
+    CHECK(joint.blocks[one.first](0, 0) == one.second);
+  }
+}
+
+TEST_CASE("a joint layer is fitted by the blocks of its members as by one matrix") {
+  calibrated<double> const c;
+  auto bases = c.bases(true);
+  fit_joint_layers(c.model, c.moments, bases);
+  auto const site = std::string("model.decoder.layers.1.self_attn.qkv_proj");
+  auto const base = std::string("model.decoder.layers.1.self_attn.");
+  auto const& attention = c.model.decoder().layers[1].self_attn;
+  auto const d = attention.width();
+  output_metric dense;
+  dense.blocks.push_back(make_matrix<double>({3 * d, 3 * d}));
+  dense.blocks[0].fill(0);
+  index_t first = 0;
+  for (auto const* name : {"q_proj", "k_proj", "v_proj"}) {
+    for (auto const& block : bases.metrics.at(base + name).blocks) {
+      for (index_t i = 0; i < as_view(block).rows; ++i) {
+        for (index_t j = 0; j < as_view(block).rows; ++j) {
+          as_view(dense.blocks[0])(first + i, first + j) =
+              bases.scales.at(base + name) * as_view(block)(i, j);
+        }
+      }
+      first += as_view(block).rows;
+    }
+  }
+  REQUIRE(first == 3 * d);
+  auto const joint =
+      joint_layer<double>({&*attention.q_proj, &*attention.k_proj, &*attention.v_proj});
+  auto const expected =
+      fit(joint.dense_weight(), as_span(*joint.bias()), c.moments.at(site), {}, dense);
+  auto const& basis = bases.layers.at(site);
+  CHECK(basis.rank() == expected.rank());
+  for (index_t k = 0; k <= basis.rank(); ++k) {
+    CAPTURE(k);
+    // 4 d numbers enter every product; losses of three members of energy 1.
+    auto const rounding = 20 * static_cast<double>(4 * d) * support::epsilon<double> * 3;
+    CHECK(std::abs(basis.predicted_loss(k) - expected.predicted_loss(k)) <= rounding);
+  }
 }
 
 TEST_CASE("a plan keeps its budget, and a larger one never predicts a larger loss") {

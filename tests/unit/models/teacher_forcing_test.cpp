@@ -276,7 +276,7 @@ TEST_CASE_TEMPLATE("all positions at once equal the decoder fed token by token",
     auto previous = c.decoder_start_token_id;
     for (std::size_t t = 0; t < labels[e].size(); ++t) {
       model.decoder()(ids{previous}, state, as_view(hidden), scratch);
-      model.logits(as_view(hidden), as_view(logits));
+      model.logits(as_view(hidden), as_view(logits), scratch);
       previous = labels[e][t];
       stepped += cross_entropy(logits, ids{previous});
       auto const row = static_cast<index_t>(t);

@@ -3,7 +3,11 @@
 #include "eckart/models/bart/decoder.hpp"
 #include "eckart/models/bart/encoder.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,7 +19,7 @@ namespace eckart {
 inline namespace v0 {
 
 /// BART for conditional generation: encoder, decoder, and logits = h E^T + bias with the word
-/// embedding E.
+/// embedding E, or with a layer in its place.
 template <real T>
 class bart {
  public:
@@ -31,16 +35,36 @@ class bart {
   auto config() const -> bart_config const& { return config_; }
   auto encoder() const -> bart_encoder<T> const& { return encoder_; }
   auto decoder() const -> bart_decoder<T> const& { return decoder_; }
-  auto output_table() const -> matrix_view<T const> { return as_view(*output_); }
+  /// (vocabulary, d_model), usually the memory of the word embeddings. Empty where lm_head() stands
+  /// in its place.
+  auto output_table() const -> matrix_view<T const> {
+    return output_ ? as_view(*output_) : matrix_view<T const>();
+  }
+  /// The layer (vocabulary, d_model) that answers in place of the output table, if there is one:
+  /// replace("lm_head", layer) puts it in. Its bias is added to final_logits_bias().
+  auto lm_head() const -> std::optional<linear<T>> const& { return lm_head_; }
   auto final_logits_bias() const -> std::span<T const> { return as_span(final_logits_bias_); }
 
+  /// Elements of workspace that logits() takes for this many rows.
+  auto logits_worksize(index_t rows) const -> std::size_t {
+    return lm_head_ ? lm_head_->worksize(rows) : 0;
+  }
+
   /// logits (rows, vocabulary) = states (rows, d_model) E^T + bias. 2 d_model vocabulary FLOPs a
-  /// row.
+  /// row, or those of lm_head(). Throws shape_error.
   template <blas_backend<T> B = openblas>
   void logits(std::type_identity_t<matrix_view<T const>> states, matrix_view<T> result,
-              B const& backend = {}) const {
+              workspace<T>& scratch, B const& backend = {}) const {
     if (result.shape() != shape2{states.rows, config_.vocab_size}) {
       throw shape_error(message("logits: ", states.shape(), " states into ", result.shape()));
+    }
+    if (lm_head_) {
+      (*lm_head_)(states, result, scratch, backend);
+      for (index_t i = 0; i < result.rows; ++i) {
+        std::ranges::transform(result.row(i), final_logits_bias_, result.row(i).begin(),
+                               std::plus<>{});
+      }
+      return;
     }
     for (index_t i = 0; i < result.rows; ++i) {
       std::ranges::copy(final_logits_bias_, result.row(i).begin());
@@ -49,7 +73,7 @@ class bart {
   }
 
   /// Calls f(name, linear) for every linear layer with its published name, in the order of the
-  /// modules; the layers may be replaced. The output table is not one of them.
+  /// modules; the layers may be replaced. The output table is not one of them, lm_head() is, last.
   template <class F>
   void visit_linears(F&& f) {
     visit(*this, f);
@@ -71,8 +95,9 @@ class bart {
   }
 
   /// Puts a layer in the place of the one with this published name, or a joint layer in the place
-  /// of those it stands for: `...self_attn.qkv_proj`, `model.decoder.cross_kv_proj`. Throws
-  /// shape_error for an unknown name or another shape; the model is then as before.
+  /// of those it stands for: `...self_attn.qkv_proj`, `model.decoder.cross_kv_proj`; or `lm_head`
+  /// in the place of the output table, which this model then holds no longer. Throws shape_error
+  /// for an unknown name or another shape; the model is then as before.
   void replace(std::string_view name, linear<T> layer) {
     bool found = false;
     auto const put = [&](std::string const& place, auto& old, shape2 shape) {
@@ -96,6 +121,9 @@ class bart {
         one.encoder_attn.k_proj = one.encoder_attn.v_proj = std::nullopt;
       }
     }
+    if (put(std::string(lm_head_name), lm_head_, {config_.vocab_size, config_.d_model})) {
+      output_.reset();
+    }
     visit_linears([&](std::string const& place, linear<T>& old) {
       if (!found) {
         put(place, old, old.shape());
@@ -110,13 +138,13 @@ class bart {
   /// bias, which is no trained parameter, is left out.
   auto parameters() const -> std::uint64_t {
     auto total = bart_parameters(config_);
-    auto const table = static_cast<std::uint64_t>(output_table().size());
+    auto const table = static_cast<std::uint64_t>(config_.vocab_size * config_.d_model);
     total += table * tables();
     total -= table * (config_.tie_word_embeddings ? 1 : 2);
-    visit_linears([&total](std::string const&, linear<T> const& layer) {
+    visit_linears([&total](std::string const& name, linear<T> const& layer) {
       auto const s = layer.shape();
-      total -= static_cast<std::uint64_t>(s.rows * s.cols + s.rows);
       total += layer.parameters();
+      total -= name == lm_head_name ? 0 : static_cast<std::uint64_t>(s.rows * s.cols + s.rows);
     });
     return total;
   }
@@ -129,16 +157,18 @@ class bart {
         encoder_(weights, c, std::move(tables.encoder)),
         decoder_(weights, c, std::move(tables.decoder)),
         output_(std::move(tables.output)),
+        lm_head_(weights.template read_linear_if<T>(std::string(lm_head_name))),
         final_logits_bias_(weights.template read_final_logits_bias<T>()) {
     config_.compression.reset();  // from here on the layers themselves say what they are
   }
 
-  // Word embeddings in memory: one if all three uses share it.
+  // Word embeddings in memory: one if all uses share it.
   auto tables() const -> std::uint64_t {
     auto const* const encoder = encoder_.embed.tokens().get();
     auto const* const decoder = decoder_.embed.tokens().get();
     auto const* const output = output_.get();
-    return 1U + (decoder != encoder ? 1U : 0U) + (output != encoder && output != decoder ? 1U : 0U);
+    bool const is_own = output != nullptr && output != encoder && output != decoder;
+    return 1U + (decoder != encoder ? 1U : 0U) + (is_own ? 1U : 0U);
   }
 
   auto cross_kv_shape() const -> shape2 {
@@ -197,13 +227,15 @@ class bart {
       f(name + ".fc1", layer.ffn.fc1);
       f(name + ".fc2", layer.ffn.fc2);
     }
+    visit_if(std::string(lm_head_name), self.lm_head_, f);
   }
 
   bart_config config_;
   bart_encoder<T> encoder_;
   bart_decoder<T> decoder_;
-  shared_matrix<T> output_;      // (vocabulary, d_model), usually the encoder's table
-  vector<T> final_logits_bias_;  // (vocabulary)
+  shared_matrix<T> output_;  // (vocabulary, d_model), usually the encoder's table; none if lm_head_
+  std::optional<linear<T>> lm_head_;  // (vocabulary, d_model) in place of output_
+  vector<T> final_logits_bias_;       // (vocabulary)
 };
 
 }  // namespace v0

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -21,8 +22,16 @@ auto published_scale(multi_head_attention<T> const& a) -> T {
   return T{1} / std::sqrt(static_cast<T>(a.head_width()));
 }
 
-/// The linear layers of a model as dense ones under their published names, added to a writer, which
-/// keeps views: of the model, and of what is computed here. Both must live until it has written.
+/// (1, vocabulary), as it is published.
+template <real T>
+void add_logits_bias(safetensors_writer& writer, std::span<T const> bias, dtype stored) {
+  auto const size = static_cast<index_t>(bias.size());
+  writer.add("final_logits_bias", matrix_view<T const>(bias.data(), 1, size), stored);
+}
+
+/// The linear layers of a model as dense ones under their published names, and the bias of the
+/// logits, added to a writer, which keeps views: of the model, and of what is computed here. Both
+/// must live until it has written.
 template <real T>
 class dense_tensors {
  public:
@@ -41,6 +50,7 @@ class dense_tensors {
     if (auto const& joint = model.decoder().cross_kv_proj) {
       add_memory(model.decoder(), opened(*joint));
     }
+    add_head(model);
   }
 
  private:
@@ -93,6 +103,21 @@ class dense_tensors {
       add(name + ".v_proj", all.rows(first + width, width));
       first += 2 * width;
     }
+  }
+
+  // The weight of the output layer, if there is one; its bias joins that of the logits.
+  void add_head(bart<T> const& model) {
+    auto bias = model.final_logits_bias();
+    if (auto const& head = model.lm_head()) {
+      auto const own = opened(*head);
+      writer_.add(message(lm_head_name, ".weight"), own.weight, stored_);
+      if (!own.bias.empty()) {
+        auto& sum = biases_.emplace_back(make_vector<T>(own.weight.rows));
+        std::ranges::transform(bias, own.bias, sum.begin(), std::plus<>{});
+        bias = as_span(std::as_const(sum));
+      }
+    }
+    add_logits_bias(writer_, bias, stored_);
   }
 
   // factor * part; a bias of zeros where there is none.

@@ -62,8 +62,12 @@ class tree_builder {
       model.children.push_back(stack(side, words));
     }
     module_node root{"", "BartForConditionalGeneration", {std::move(model)}};
+    auto const head = labels_.find(std::string(lm_head_name));
     root.children.push_back(
-        {"lm_head", linear_label({{c_.vocab_size, c_.d_model}, form::dense, 0, false}), {}});
+        {std::string(lm_head_name),
+         head != labels_.end() ? head->second
+                               : linear_label({{c_.vocab_size, c_.d_model}, form::dense, 0, false}),
+         {}});
     return root;
   }
 

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,8 +24,9 @@ template <real T>
 auto compression_of(bart<T> const& model) -> bart_compression {
   bart_compression result;
   model.visit_linears([&](std::string const& name, linear<T> const& layer) {
-    auto const is_joint = name.ends_with(".qkv_proj") || name == cross_kv_name;
-    if (is_joint || layer.stored_as() != form::dense || !layer.has_bias()) {
+    auto const is_extra =
+        name.ends_with(".qkv_proj") || name == cross_kv_name || name == lm_head_name;
+    if (is_extra || layer.stored_as() != form::dense || !layer.has_bias()) {
       result.layers.push_back({name, layer.stored_as(), layer.rank(), layer.has_bias()});
     }
   });
@@ -59,7 +61,8 @@ void add_norm(safetensors_writer& writer, std::string const& name, layer_norm<T>
   writer.add(name + ".bias", norm.bias(), stored);
 }
 
-/// Tables once under the name that all tied uses read; the output's own where it is not tied.
+/// Tables once under the name that all tied uses read; the output's own where it is not tied and no
+/// layer stands for it.
 template <real T>
 void add_embeddings(safetensors_writer& writer, bart<T> const& model, dtype stored) {
   auto const& encoder = model.encoder().embed;
@@ -70,14 +73,23 @@ void add_embeddings(safetensors_writer& writer, bart<T> const& model, dtype stor
   if (decoder.tokens() != encoder.tokens()) {
     writer.add("model.decoder.embed_tokens.weight", as_view(*decoder.tokens()), stored);
   }
-  if (!model.config().tie_word_embeddings || output.data != shared.data) {
+  if (!model.lm_head() && (!model.config().tie_word_embeddings || output.data != shared.data)) {
     writer.add("lm_head.weight", output, stored);
   }
   writer.add("model.encoder.embed_positions.weight", encoder.positions(), stored);
   writer.add("model.decoder.embed_positions.weight", decoder.positions(), stored);
-  auto const bias = model.final_logits_bias();
-  auto const size = static_cast<index_t>(bias.size());
-  writer.add("final_logits_bias", matrix_view<T const>(bias.data(), 1, size), stored);
+}
+
+/// The inputs' tables under the names of both sides, beside the shared one: who reads that nothing
+/// is tied may look for them there.
+template <real T>
+void add_own_embeddings(safetensors_writer& writer, bart<T> const& model, dtype stored) {
+  auto const& encoder = model.encoder().embed.tokens();
+  auto const& decoder = model.decoder().embed.tokens();
+  writer.add("model.encoder.embed_tokens.weight", as_view(*encoder), stored);
+  if (decoder == encoder) {  // otherwise it is there
+    writer.add("model.decoder.embed_tokens.weight", as_view(*decoder), stored);
+  }
 }
 
 template <real T>
@@ -119,7 +131,7 @@ void add_stored_linear(safetensors_writer& writer, std::string const& name, line
   }
 }
 
-/// Everything but the linear layers.
+/// Everything but the linear layers and the bias of the logits.
 template <real T>
 auto writer_for(bart<T> const& model, dtype stored) -> safetensors_writer {
   safetensors_writer writer;
@@ -187,6 +199,7 @@ void save_bart(std::filesystem::path const& directory, bart<T> const& model, Jso
   }
   detail::set_element_type(config, options.stored);
   auto writer = detail::writer_for(model, options.stored);
+  detail::add_logits_bias(writer, model.final_logits_bias(), options.stored);
   model.visit_linears([&](std::string const& name, linear<T> const& layer) {
     detail::add_stored_linear(writer, name, layer, options.stored);
   });
@@ -195,7 +208,10 @@ void save_bart(std::filesystem::path const& directory, bart<T> const& model, Jso
 
 /// The same with all linear layers dense under their published names, with zeros for a bias that
 /// was dropped and queries without the scale that was folded into them: a checkpoint as Hugging
-/// Face publishes them, which computes the same up to rounding. Throws as save_bart.
+/// Face publishes them, which computes the same up to rounding. An output layer is its own table
+/// there: the embeddings are not tied to it (`tie_word_embeddings` is false), nor then, for those
+/// who read the file, to each other, so that they stand under both names; its bias joins
+/// final_logits_bias. Throws as save_bart.
 template <real T, class Json>
 void export_dense(std::filesystem::path const& directory, bart<T> const& model, Json config,
                   dtype stored = dtype::f32) {
@@ -205,6 +221,10 @@ void export_dense(std::filesystem::path const& directory, bart<T> const& model, 
   auto writer = detail::writer_for(model, stored);
   detail::dense_tensors<T> linears(writer, stored);
   linears.add_all(model);
+  if (model.lm_head()) {
+    config["tie_word_embeddings"] = false;
+    detail::add_own_embeddings(writer, model, stored);
+  }
   detail::write_checkpoint(directory, writer, config.dump(2));
 }
 

@@ -107,6 +107,9 @@ inline auto bart_parameters(bart_config const& c) -> std::uint64_t {
 /// The published name of nothing: the layer that stands for all keys and values of the memory.
 inline constexpr std::string_view cross_kv_name = "model.decoder.cross_kv_proj";
 
+/// The output layer in the place of the output table, which is no layer.
+inline constexpr std::string_view lm_head_name = "lm_head";
+
 /// A linear layer of a BART by its name. A joint one stands for several, whose outputs it has one
 /// below the other.
 struct linear_spec {
@@ -137,6 +140,9 @@ class linear_lister {
     if (!all.members.empty()) {
       linears.push_back(std::move(all));
     }
+  }
+  void lm_head() {
+    linears.push_back({std::string(lm_head_name), {c_.vocab_size, c_.d_model}, {}});
   }
   void decoder_layer(index_t i) {
     auto const name = layer_name("decoder", i);
@@ -174,8 +180,8 @@ class linear_lister {
 
 }  // namespace detail
 
-/// Every linear layer that a BART of these sizes can have, joint ones included, in the order of the
-/// modules.
+/// Every linear layer that a BART of these sizes can have, joint ones and the output layer
+/// included, in the order of the modules.
 inline auto bart_linears(bart_config const& c) -> std::vector<linear_spec> {
   detail::linear_lister list(c);
   for (index_t i = 0; i < c.encoder_layers; ++i) {
@@ -185,6 +191,7 @@ inline auto bart_linears(bart_config const& c) -> std::vector<linear_spec> {
   for (index_t i = 0; i < c.decoder_layers; ++i) {
     list.decoder_layer(i);
   }
+  list.lm_head();
   return std::move(list.linears);
 }
 
@@ -197,7 +204,7 @@ struct stored_linear {
 };
 
 /// The linear layers that a checkpoint of this configuration holds, by name: of a joint layer and
-/// its members only those that are there.
+/// its members only those that are there, the output layer only if it is listed.
 inline auto stored_linears(bart_config const& c)
     -> std::map<std::string, stored_linear, std::less<>> {
   std::map<std::string, stored_layer const*, std::less<>> listed;
@@ -213,7 +220,7 @@ inline auto stored_linears(bart_config const& c)
       auto const& layer = *found->second;
       result[linear.name] = {linear.shape, layer.stored_as, layer.rank, layer.bias};
       replaced.insert(replaced.end(), linear.members.begin(), linear.members.end());
-    } else if (linear.members.empty()) {
+    } else if (linear.members.empty() && linear.name != lm_head_name) {
       result[linear.name] = {linear.shape, form::dense,
                              std::min(linear.shape.rows, linear.shape.cols), true};
     }

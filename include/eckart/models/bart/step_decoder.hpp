@@ -32,7 +32,9 @@ class bart_step_decoder {
     }
     state_ = model.decoder().start(as_view(memory), batch.sentences(), batch.key_lengths, source_of,
                                    capacity, scratch_);
-    scratch_.reserve(model.decoder().worksize(state_.rows(), std::max(capacity, batch.tokens)));
+    scratch_.reserve(
+        std::max(model.decoder().worksize(state_.rows(), std::max(capacity, batch.tokens)),
+                 model.logits_worksize(state_.rows())));
     hidden_ = make_matrix<T>({state_.rows(), c.d_model});
     logits_ = make_matrix<T>({state_.rows(), c.vocab_size});
   }
@@ -49,7 +51,7 @@ class bart_step_decoder {
     auto const hidden = as_view(hidden_).row_range(0, rows);
     auto const logits = as_view(logits_).row_range(0, rows);
     model_.decoder()(tokens, state_, hidden, scratch_);
-    model_.logits(hidden, logits);
+    model_.logits(hidden, logits, scratch_);
     return logits;
   }
 

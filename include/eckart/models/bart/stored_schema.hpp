@@ -58,9 +58,12 @@ inline auto stored_schema(bart_config const& c) -> std::vector<tensor_spec> {
     return published;
   }
   auto const layers = bart_linears(c);
+  auto const stored = stored_linears(c);
   std::set<std::string, std::less<>> names;
   for (auto const& layer : layers) {
-    names.insert(layer.name);
+    if (layer.name != lm_head_name || stored.contains(layer.name)) {
+      names.insert(layer.name);
+    }
   }
   std::vector<tensor_spec> specs;
   for (auto& spec : published) {
@@ -68,7 +71,6 @@ inline auto stored_schema(bart_config const& c) -> std::vector<tensor_spec> {
       specs.push_back(std::move(spec));
     }
   }
-  auto const stored = stored_linears(c);
   for (auto const& layer : layers) {
     if (auto const found = stored.find(layer.name); found != stored.end()) {
       detail::add_linear_tensors(layer.name, found->second, specs);
@@ -78,7 +80,8 @@ inline auto stored_schema(bart_config const& c) -> std::vector<tensor_spec> {
 }
 
 /// Tensors that contradict the configuration where a checkpoint holds them, each with the reason:
-/// of a linear layer in another form, or one that a joint layer stands for.
+/// of a linear layer in another form, or one that a joint layer stands for. An output table of its
+/// own is none, unless an output layer is listed.
 inline auto refused_tensors(bart_config const& c) -> std::map<std::string, std::string> {
   std::set<std::string> expected;
   for (auto const& spec : stored_schema(c)) {
@@ -89,14 +92,17 @@ inline auto refused_tensors(bart_config const& c) -> std::map<std::string, std::
   std::map<std::string, std::string> refused;
   for (auto const& layer : bart_linears(c)) {
     auto const found = stored.find(layer.name);
+    auto const is_table = found == stored.end() && layer.name == lm_head_name;
     auto const reason =
         found != stored.end()
             ? message("in config.json the layer is ", name_of(found->second.stored_as),
                       found->second.bias ? "" : " without bias")
-            : std::string(layer.members.empty() ? "in config.json a joint layer stands for it"
-                                                : "config.json lists no such joint layer");
+            : std::string(is_table                ? "config.json lists no such layer"
+                          : layer.members.empty() ? "in config.json a joint layer stands for it"
+                                                  : "config.json lists no such joint layer");
     for (auto const& suffix : suffixes) {
-      if (auto tensor = layer.name + suffix; !expected.contains(tensor)) {
+      if (auto tensor = layer.name + suffix;
+          !expected.contains(tensor) && !(is_table && suffix == ".weight")) {
         refused.emplace(std::move(tensor), reason);
       }
     }

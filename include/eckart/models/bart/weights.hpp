@@ -119,7 +119,7 @@ class bart_weights {
   struct tables {
     shared_matrix<T> encoder;  ///< (vocabulary, d_model)
     shared_matrix<T> decoder;  ///< (vocabulary, d_model)
-    shared_matrix<T> output;   ///< (vocabulary, d_model)
+    shared_matrix<T> output;   ///< (vocabulary, d_model), none where a layer stands for it
   };
 
   template <real T>
@@ -137,13 +137,22 @@ class bart_weights {
     };
     auto const encoder = read("model.encoder.embed_tokens.weight");
     auto const decoder = read("model.decoder.embed_tokens.weight");
-    return {encoder, decoder, read("lm_head.weight")};
+    return {encoder, decoder, has_head() ? nullptr : read(output_table)};
   }
 
  private:
+  static constexpr std::string_view output_table = "lm_head.weight";
   static constexpr std::array<std::string_view, 4> tied_names{
       "model.shared.weight", "model.encoder.embed_tokens.weight",
-      "model.decoder.embed_tokens.weight", "lm_head.weight"};
+      "model.decoder.embed_tokens.weight", output_table};
+
+  /// Whether the file holds a linear layer in the place of the output table.
+  auto has_head() const -> bool { return linears_.contains(lm_head_name); }
+  /// Where there is such a layer, its dense weight is no table.
+  auto is_table(std::string_view tensor) const -> bool {
+    return std::ranges::find(tied_names, tensor) != tied_names.end() &&
+           !(tensor == output_table && has_head());
+  }
 
   // The tensors as read_low_rank asks for them.
   struct by_published_name {
@@ -211,10 +220,10 @@ class bart_weights {
     if (auto const own = stored_name(preferred)) {
       return own;
     }
-    bool const is_output = preferred == "lm_head.weight";
+    bool const is_output = preferred == output_table;
     for (auto const tied : tied_names) {
-      bool const other_is_output = tied == "lm_head.weight";
-      if (is_output == other_is_output || config_.tie_word_embeddings) {
+      bool const other_is_output = tied == output_table;
+      if (is_table(tied) && (is_output == other_is_output || config_.tie_word_embeddings)) {
         if (auto const stored = stored_name(tied)) {
           return stored;
         }
@@ -227,7 +236,7 @@ class bart_weights {
   auto stored_tables() const -> std::vector<std::string> {
     std::vector<std::string> names;
     for (auto const tied : tied_names) {
-      auto const stored = stored_name(tied);
+      auto const stored = is_table(tied) ? stored_name(tied) : std::nullopt;
       if (stored && std::ranges::find(names, *stored) == names.end()) {
         names.push_back(*stored);
       }
@@ -236,12 +245,11 @@ class bart_weights {
   }
 
   auto fault_of(tensor_spec const& spec) const -> std::string {
-    auto const is_table = std::ranges::find(tied_names, spec.name) != tied_names.end();
-    auto const stored = is_table ? table_name(spec.name) : stored_name(spec.name);
+    auto const stored = is_table(spec.name) ? table_name(spec.name) : stored_name(spec.name);
     if (!stored) {
       return message("\n  ", spec.name, " is missing");
     }
-    return is_table ? std::string() : fault_of_shape(*stored, spec.shape);
+    return is_table(spec.name) ? std::string() : fault_of_shape(*stored, spec.shape);
   }
 
   auto fault_of_shape(std::string const& stored, std::vector<index_t> const& wanted) const
