@@ -382,6 +382,48 @@ TEST_CASE("a plan for some layers leaves the others as they are, also in the seq
   CHECK(has(refusal<shape_error>([&] { c.bases(); }), "no linear layer is named 'nothing'"));
 }
 
+TEST_CASE("the sequential pass fits the output layer to the logits of the original") {
+  calibrated<double> c;
+  sequential_options<double> options;
+  options.ridge = 1e-10;
+  auto const compressed = [&](target_list targets, index_t k_of_head) {
+    c.targets = std::move(targets);
+    auto const bases = c.bases();
+    auto const plan = uniform_plan(c.model.config(), bases, form::two_factor, [&](shape2 shape) {
+      return shape.rows == c.model.config().vocab_size ? k_of_head : index_t{4};
+    });
+    return compress_sequentially(c.model, c.data.tokens, bases, plan, options);
+  };
+  auto const mean_logits = [&](bart<double> const& m) {
+    auto const states = c.states(m).own.at("lm_head");
+    auto logits = make_matrix<double>({states.view().rows, m.config().vocab_size});
+    workspace<double> scratch;
+    m.logits(states.view(), as_view(logits), scratch);
+    return std::pair(detail::row_mean(matrix_view<double const>(as_view(logits))), logits);
+  };
+  auto const [mean, logits] = mean_logits(c.model);
+
+  // Behind layers that are as they were, the full rank answers the same but for the ridge r: along
+  // an eigenvector of variance v the error's is v (r / (v + r))² <= r / 4 times the weight's
+  // square.
+  auto const full = compressed({"lm_head"}, c.model.config().d_model);
+  REQUIRE(full.lm_head());
+  auto const& states = c.moments.at("lm_head");
+  auto const ridge =
+      options.ridge * detail::trace(states.covariance()) / static_cast<double>(states.width());
+  CHECK(support::distance(mean_logits(full).second, logits) <=
+        std::sqrt(static_cast<double>(states.count()) * ridge) *
+            frobenius_norm(c.model.output_table()));
+
+  // Behind layers that were cut, and cut itself, it keeps the mean of every logit.
+  auto const cut = compressed({"lm_head", "fc1"}, 5);
+  CHECK(cut.lm_head()->rank() == 5);
+  auto const cut_mean = mean_logits(cut).first;
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    CHECK(std::abs(cut_mean(i) - mean(i)) <= 1e-9);
+  }
+}
+
 TEST_CASE("sensitivity: positive weights of mean 1, all alike for the exponent 0") {
   calibrated<float> const c;
   auto bases = c.bases(true);
