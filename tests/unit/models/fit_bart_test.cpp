@@ -7,7 +7,7 @@
 #include "eckart/models/plan_bart.hpp"
 #include "eckart/models/sensitivity.hpp"
 #include "support/matrix_check.hpp"
-#include "unit/models/calibration_fixture.hpp"
+#include "unit/models/calibrated_model.hpp"
 
 #include <doctest/doctest.h>
 
@@ -20,44 +20,10 @@ using namespace eckart;
 using bart_test::has;
 using bart_test::tiny_model;
 using calibration_test::answers;
-using calibration_test::recorder;
-using calibration_test::some_examples;
+using calibration_test::calibrated;
 using support::refusal;
 
 namespace {
-
-/// The tiny model, calibrated on more tokens than its widest layer has inputs.
-template <class T>
-struct calibrated {
-  bart<T> model = bart<T>::load(tiny_model());
-  calibration_test::examples data = some_examples(model.config(), 60);
-  bart_moments moments = gather_moments(model, data.tokens);
-  target_list targets = linear_targets();
-
-  auto bases(bool with_metrics = false) const -> bart_bases<T> {
-    bart_fit_options options;
-    if (with_metrics) {
-      options.metrics = bart_metrics(model, moments);
-    }
-    return fit_layers<T>(model, moments, targets, options);
-  }
-  auto states(bart<T> const& m) const -> recorder<T> {
-    recorder<T> seen;
-    walk(m, data.tokens, seen);
-    return seen;
-  }
-  /// Mean squared difference of the decoder's output from the original's.
-  auto distance(bart<T> const& m) const -> double {
-    auto const a = states(model).own.at("lm_head");
-    auto const b = states(m).own.at("lm_head");
-    double sum = 0;
-    for (std::size_t i = 0; i < a.numbers.size(); ++i) {
-      auto const d = static_cast<double>(a.numbers[i] - b.numbers[i]);
-      sum += d * d;
-    }
-    return sum / static_cast<double>(a.view().rows);
-  }
-};
 
 auto names_of(compression_plan const& plan) -> std::set<std::string> {
   std::set<std::string> names;

@@ -4,7 +4,7 @@
 #include "eckart/models/gather_moments.hpp"
 #include "eckart/models/sensitivity.hpp"
 #include "support/matrix_check.hpp"
-#include "unit/models/calibration_fixture.hpp"
+#include "unit/models/calibrated_model.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,27 +15,9 @@
 
 // Fits and plans with the output layer; those of the other layers are in fit_bart_test.cpp.
 using namespace eckart;
-using bart_test::tiny_model;
-using calibration_test::some_examples;
+using calibration_test::calibrated;
 
 namespace {
-
-/// The tiny model, calibrated on more tokens than its widest layer has inputs.
-template <class T>
-struct calibrated {
-  bart<T> model = bart<T>::load(tiny_model());
-  calibration_test::examples data = some_examples(model.config(), 60);
-  bart_moments moments = gather_moments(model, data.tokens);
-  target_list targets = all_targets();
-
-  auto bases(bool with_metrics = false) const -> bart_bases<T> {
-    bart_fit_options options;
-    if (with_metrics) {
-      options.metrics = bart_metrics(model, moments);
-    }
-    return fit_layers<T>(model, moments, targets, options);
-  }
-};
 
 /// What the output layer reads, of all tokens (tokens, d_model), one text after the other.
 template <class T>
@@ -59,7 +41,7 @@ auto decoder_states_of(calibrated<T> const& c) -> matrix<T> {
 }  // namespace
 
 TEST_CASE("the output layer is fitted to the decoder's states, with a bias, and needs no metric") {
-  calibrated<double> const c;
+  calibrated<double> const c{.targets = all_targets()};
   auto const bases = c.bases(true);
   CHECK(bases.layers.size() == bart_test::linear_names(c.model).size() + 1);
   auto const& basis = bases.layers.at("lm_head");
@@ -106,7 +88,7 @@ TEST_CASE("the output layer is fitted to the decoder's states, with a bias, and 
 }
 
 TEST_CASE("a plan with the output layer counts its table only where nothing else needs it") {
-  calibrated<float> const c;
+  calibrated<float> const c{.targets = all_targets()};
   auto const bases = c.bases();
   auto const share = [&](layer_cost const& cost) {
     auto const budget = dense_cost(bases, cost) / 2;
@@ -136,7 +118,7 @@ TEST_CASE("a plan with the output layer counts its table only where nothing else
 }
 
 TEST_CASE("sensitivity of the output layer is measured, and the model is whole for the others") {
-  calibrated<float> c;
+  calibrated<float> c{.targets = all_targets()};
   c.targets = {"lm_head", "fc1", "encoder_attn.q_proj"};
   auto const all = measured_sensitivity<float>(c.model, c.bases(), c.data.sources, c.data.targets);
   CHECK(all.at("lm_head") > 0);
