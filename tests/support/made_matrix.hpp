@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 /// Matrices of a known rank or scale, and the error that tests of decompositions allow.
 namespace support {
@@ -43,6 +44,24 @@ auto zeros(eckart::shape2 shape) -> eckart::matrix<T> {
   auto a = eckart::make_matrix<T>(shape);
   a.fill(T{0});
   return a;
+}
+
+/// The matrix (m, m) with these square blocks along its diagonal, entry by entry.
+inline auto along_diagonal(std::vector<eckart::matrix<double>> const& blocks, index_t m)
+    -> eckart::matrix<double> {
+  auto result = eckart::make_matrix<double>({m, m});
+  result.fill(0);
+  index_t first = 0;
+  for (auto const& block : blocks) {
+    auto const view = eckart::as_view(block);
+    for (index_t i = 0; i < view.rows; ++i) {
+      for (index_t j = 0; j < view.rows; ++j) {
+        eckart::as_view(result)(first + i, first + j) = view(i, j);
+      }
+    }
+    first += view.rows;
+  }
+  return result;
 }
 
 }  // namespace support

@@ -113,8 +113,8 @@ class metric_root {
 
   // A semidefinite matrix has no Cholesky factor in floating point: a billionth of the mean
   // diagonal is added, which the errors of a fit do not feel. A zero one becomes next to nothing.
-  // The mean is that of all blocks: by its own a zero block among others would be divided by 1e-100
-  // what are rounding errors of the others.
+  // The mean is that of all blocks: lifted by its own, a zero block would have a root of 1e-100, by
+  // which solve() would divide what rounding has left in its rows.
   void lift(index_t outputs) {
     double sum = 0;
     for (auto const& block : lower_) {

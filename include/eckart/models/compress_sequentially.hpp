@@ -127,8 +127,8 @@ class sequential_fitter {
   void fit_site(linear_site const& site) {
     if (site.can_be_joint() && missing_.contains(site.name)) {
       auto const joint = joint_layer(members_of(site, original_));
-      put(site.name, fit<T>(targets_of(joint.dense_weight(), bias_of(joint)), options_.ridge,
-                            joint_metric(site.members, bases_)));
+      put(site.name, fit<T>(targets_of(joint.dense_weight(), as_span(*joint.bias())),
+                            options_.ridge, joint_metric(site.members, bases_)));
       return;
     }
     for (auto const& name : site.members) {

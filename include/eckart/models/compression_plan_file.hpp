@@ -174,5 +174,6 @@ template <class Json = nlohmann::json>
 auto read_compression_plan(std::filesystem::path const& path) -> compression_plan {
   return read_compression_plan<Json>(read_json<Json>(path), path.string());
 }
+
 }  // namespace v0
 }  // namespace eckart

@@ -68,9 +68,12 @@ inline auto moments_at(bart_moments const& moments, std::string const& site)
   return found->second;
 }
 
-inline auto metric_of(layer_metrics const& metrics, std::string const& name) -> output_metric {
+/// Of a layer; the identity where none is given.
+inline auto metric_of(layer_metrics const& metrics, std::string const& name)
+    -> output_metric const& {
+  static output_metric const identity;
   auto const found = metrics.find(name);
-  return found == metrics.end() ? output_metric{} : found->second;
+  return found == metrics.end() ? identity : found->second;
 }
 
 /// All losses of a basis times a factor.
@@ -100,8 +103,8 @@ auto joint_metric(std::vector<std::string> const& members, bart_bases<T> const& 
   std::vector<double> diagonal;
   for (auto const& name : members) {
     auto const scale = bases.scales.at(name);
-    auto own = metric_of(bases.metrics, name);
-    for (auto& block : own.blocks) {
+    auto const& own = metric_of(bases.metrics, name);
+    for (auto block : own.blocks) {
       for (auto& value : block) {
         value *= scale;
       }
@@ -121,11 +124,6 @@ auto joint_metric(std::vector<std::string> const& members, bart_bases<T> const& 
     std::ranges::copy(diagonal, result.diagonal->begin());
   }
   return result;
-}
-
-template <real T>
-auto bias_of(linear<T> const& layer) -> std::span<T const> {
-  return layer.has_bias() ? as_span(*layer.bias()) : std::span<T const>();
 }
 
 }  // namespace detail
@@ -175,7 +173,7 @@ void fit_joint_layers(bart<T> const& model, bart_moments const& moments, bart_ba
       continue;
     }
     auto const joint = joint_layer(detail::members_of(site, model));
-    bases.layers.insert_or_assign(site.name, fit(joint.dense_weight(), detail::bias_of(joint),
+    bases.layers.insert_or_assign(site.name, fit(joint.dense_weight(), as_span(*joint.bias()),
                                                  detail::moments_at(moments, site.name), options,
                                                  detail::joint_metric(site.members, bases)));
   }

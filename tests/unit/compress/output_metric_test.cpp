@@ -1,5 +1,6 @@
 #include "eckart/compress/output_metric.hpp"
 
+#include "support/made_matrix.hpp"
 #include "support/matrix_check.hpp"
 #include "support/random_matrix.hpp"
 
@@ -55,27 +56,11 @@ auto of_blocks(std::vector<matrix<double>> blocks) -> output_metric {
   return metric;
 }
 
-auto ones(index_t m) -> matrix<double> {
+auto identity(index_t m) -> matrix<double> {
   auto result = make_matrix<double>({m, m});
   result.fill(0);
   for (index_t i = 0; i < m; ++i) {
     as_view(result)(i, i) = 1;
-  }
-  return result;
-}
-
-// The whole matrix, entry by entry.
-auto dense(std::vector<matrix<double>> const& blocks, index_t outputs) -> matrix<double> {
-  auto result = make_matrix<double>({outputs, outputs});
-  result.fill(0);
-  index_t first = 0;
-  for (auto const& block : blocks) {
-    for (index_t i = 0; i < as_view(block).rows; ++i) {
-      for (index_t j = 0; j < as_view(block).rows; ++j) {
-        as_view(result)(first + i, first + j) = as_view(block)(i, j);
-      }
-    }
-    first += as_view(block).rows;
   }
   return result;
 }
@@ -114,7 +99,7 @@ TEST_CASE("the root of a single block, transposed, times itself is the metric") 
   for (auto const m : orders) {
     CAPTURE(m);
     auto const metric = positive_definite(m, 2);
-    auto const p = detail::metric_root(of_block(metric), m).times(ones(m));
+    auto const p = detail::metric_root(of_block(metric), m).times(identity(m));
     auto const back = product(op::transpose, p, op::none, p);
     // Cholesky's error, as in the tests of it, and the lift of a billionth of the diagonal.
     auto const lift = 1e-9 * mean_diagonal(metric) * std::sqrt(static_cast<double>(m));
@@ -167,14 +152,14 @@ TEST_CASE("the root of blocks, transposed, times itself is the matrix that they 
   for (bool const semidefinite : {false, true}) {
     CAPTURE(semidefinite);
     auto const blocks = some_blocks(semidefinite);
-    auto expected = dense(blocks, 32);
+    auto expected = support::along_diagonal(blocks, 32);
     auto const rounding = 10 * 32 * epsilon<double> * frobenius_norm(expected);
     // Every diagonal entry is lifted by a billionth of the mean of all.
     auto const lift = 1e-9 * mean_diagonal(expected);
     for (index_t i = 0; i < 32; ++i) {
       as_view(expected)(i, i) += lift;
     }
-    auto const p = detail::metric_root(of_blocks(blocks), 32).times(ones(32));
+    auto const p = detail::metric_root(of_blocks(blocks), 32).times(identity(32));
     CHECK(distance(product(op::transpose, p, op::none, p), expected) <= rounding);
     CHECK(rounding < lift);
   }
@@ -184,7 +169,7 @@ TEST_CASE("blocks answer what the one matrix that they make up answers") {
   for (bool const semidefinite : {false, true}) {
     CAPTURE(semidefinite);
     auto const blocks = some_blocks(semidefinite);
-    auto const m = dense(blocks, 32);
+    auto const m = support::along_diagonal(blocks, 32);
     detail::metric_root const one(of_block(m), 32);
     detail::metric_root const several(of_blocks(blocks), 32);
     // Both are roots of m + E, E of this size; P moves by |E P^-1| and P^-1 by |M^-1 E| of itself.

@@ -4,6 +4,7 @@
 
 #include "eckart/linalg/qr.hpp"
 #include "eckart/linalg/svd.hpp"
+#include "support/made_matrix.hpp"
 
 #include <doctest/doctest.h>
 
@@ -122,18 +123,6 @@ auto blocks_of(std::vector<index_t> const& orders, std::size_t zero)
     }
   }
   return blocks;
-}
-
-auto along_diagonal(std::vector<matrix<double>> const& blocks, index_t m) -> matrix<double> {
-  auto result = make_matrix<double>({m, m});
-  result.fill(0);
-  index_t first = 0;
-  for (auto const& block : blocks) {
-    auto const order = as_view(block).rows;
-    copy<double>(as_view(block), as_view(result).block(first, first, order, order));
-    first += order;
-  }
-  return result;
 }
 
 auto difference(matrix<double> a, matrix<double> const& b) -> matrix<double> {
@@ -567,7 +556,7 @@ TEST_CASE_TEMPLATE("a metric in blocks is the one block that they make up", T, f
       auto const p = problem_of<T>(shape, 60, 58);
       output_metric several;
       several.blocks = blocks_of(orders, zero);
-      auto const m = along_diagonal(several.blocks, shape.rows);
+      auto const m = support::along_diagonal(several.blocks, shape.rows);
       output_metric single;
       single.blocks = {m};
       auto const one = fitted(p, {}, single);
@@ -600,7 +589,7 @@ TEST_CASE("a joint fit by blocks is that by the one block that they make up") {
   output_metric several;
   several.blocks = blocks_of({4, 2, 3}, 99);
   output_metric single;
-  single.blocks = {along_diagonal(several.blocks, 9)};
+  single.blocks = {support::along_diagonal(several.blocks, 9)};
   auto const one = fit<double>(joint_of(p.t, p.x), 1e-3, single);
   auto const other = fit<double>(joint_of(p.t, p.x), 1e-3, several);
   CHECK(other.unexplained == 0);

@@ -10,6 +10,7 @@
 namespace eckart {
 inline namespace v0 {
 
+/// Declared, with what it throws, in models/bart/bart.hpp, which knows no files.
 template <real T>
 auto bart<T>::load(std::filesystem::path const& directory) -> bart {
   auto const c = read_bart_config(directory / "config.json");
