@@ -139,7 +139,8 @@ void add_fit(CLI::App& command, compress_command& c) {
       ->group(group);
   command
       .add_option("--plan-dialogues", c.plan_dialogues,
-                  "of the sequential method: dialogues for the plan; the fit reads all")
+                  "dialogues for the plan of the sequential method, whose fit reads all, and for "
+                  "the end token of the others")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->group(group);
@@ -156,6 +157,10 @@ void add_fit(CLI::App& command, compress_command& c) {
   command
       .add_flag("--identity-metric", c.identity_metric,
                 "count errors of all outputs alike, not by what reads them")
+      ->group(group);
+  command
+      .add_flag("--keep-end-bias", c.keep_end_bias,
+                "do not correct how soon texts end: compressed models end them too early")
       ->group(group);
   command.add_flag("--no-joint", c.no_joint, "no layers that share a basis")->group(group);
 }

@@ -31,10 +31,12 @@ struct compress_command {
 
   double shrinkage = 0;
   double ridge = 1e-4;
-  bool identity_metric = false;      ///< all outputs alike
-  bool no_joint = false;             ///< no layers on a common basis
-  std::size_t plan_dialogues = 128;  ///< for the plan of the sequential method
-  std::size_t sensitivity = 0;       ///< dialogues on which it is measured
+  bool identity_metric = false;  ///< all outputs alike
+  bool no_joint = false;         ///< no layers on a common basis
+  bool keep_end_bias = false;    ///< leave the probability of the end token as it comes
+  std::size_t plan_dialogues =
+      128;                      ///< for the plan of the sequential method, and for the end token
+  std::size_t sensitivity = 0;  ///< dialogues on which it is measured
 
   std::filesystem::path out;
   std::filesystem::path dense_out;  ///< for --export-dense

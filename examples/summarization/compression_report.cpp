@@ -106,6 +106,7 @@ auto report_on(compress_command const& command, std::filesystem::path const& bef
   report["predicted_loss"] =
       std::accumulate(result.plan.layers.begin(), result.plan.layers.end(), 0.0,
                       [](double sum, auto const& layer) { return sum + layer.predicted_loss; });
+  report["end_bias"] = result.end_bias;
   report["seconds"] = seconds;
   for (auto const& step : result.steps) {
     report["steps"].push_back({{"name", step.name},
@@ -139,6 +140,10 @@ void write_report(std::ostream& out, compress_command const& command,
   line("file, bytes", report["file_bytes"]["dense"], report["file_bytes"]["compressed"]);
   fmt::print(out, "stored as {}, which changes no weight by more than {:.1e} of its norm\n",
              report["dtype"].get<std::string>(), report["rounding_error"].get<double>());
+  if (result.end_bias != 0) {
+    fmt::print(out, "{:+.2f} to the logit of the end token, or texts would be too short\n",
+               result.end_bias);
+  }
   fmt::print(out, "{:.1f} s:", report["seconds"].get<double>());
   for (auto const& step : result.steps) {
     fmt::print(out, " {} {:.0f} %{}", step.name,

@@ -12,6 +12,7 @@
 #include <eckart/models/bart_metrics.hpp>
 #include <eckart/models/compress_sequentially.hpp>
 #include <eckart/models/compression_plan_file.hpp>
+#include <eckart/models/end_bias.hpp>
 #include <eckart/models/fold_bart.hpp>
 #include <eckart/models/gather_moments.hpp>
 #include <eckart/models/layer_timing.hpp>
@@ -63,8 +64,13 @@ class compression_run {
                                {},
                                dialogues_,
                                fingerprint_,
-                               decoder_inputs_};
+                               decoder_inputs_,
+                               0};
     fold_again(result.model);
+    if (end_) {
+      auto const at = static_cast<std::size_t>(*end_);
+      result.end_bias = result.model.final_logits_bias()[at] - dense_.final_logits_bias()[at];
+    }
     result.steps = std::move(steps_);
     return result;
   }
@@ -124,6 +130,10 @@ class compression_run {
     timed("reading", [&] {
       text_side const text(directory_, {}, dense_.config());
       set_ = read_calibration(command_.calibration, dense_, text, command_.model.quiet);
+      auto const& ends = text.options.eos_token_id;
+      if (!command_.keep_end_bias && !is_plain() && !ends.empty()) {
+        end_ = ends.front();
+      }
       return 0;
     });
     dialogues_ = set_->sources.size();
@@ -291,6 +301,10 @@ class compression_run {
       return timed("factors", [&] {
         auto model = dense_;
         eckart::apply_plan(model, bases, plan);
+        if (end_) {
+          auto const data = set_->tokens(dense_.config(), command_.plan_dialogues);
+          eckart::match_end(dense_, model, data, *end_);
+        }
         return model;
       });
     }
@@ -300,6 +314,7 @@ class compression_run {
     }
     eckart::sequential_options<float> options;
     options.ridge = command_.ridge;
+    options.end = end_;
     options.known = [&](std::string const& name) { return store.find(name); };
     options.keep = [&](std::string const& name, eckart::linear<float> const& layer) {
       store.keep(name, layer);
@@ -331,6 +346,7 @@ class compression_run {
   progress_line line_;
   eckart::bart<float> dense_;
   std::optional<calibration_set> set_;
+  std::optional<eckart::token_id> end_;  ///< whose probability is to be kept
   std::optional<layer_store> store_;
   std::size_t dialogues_ = 0;
   std::string fingerprint_;

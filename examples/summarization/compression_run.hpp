@@ -28,6 +28,7 @@ struct compression_outcome {
   std::size_t calibration_dialogues = 0;
   std::string calibration_fingerprint;
   std::string decoder_inputs;
+  double end_bias = 0;  ///< added to the logit of the end token
 };
 
 /// Calibrates, plans and fits as the command says. Progress on stderr unless quiet. Throws

@@ -7,6 +7,7 @@
 #include "eckart/models/compress_bart.hpp"
 #include "eckart/models/compress_sequentially.hpp"
 #include "eckart/models/compression_plan_file.hpp"
+#include "eckart/models/end_bias.hpp"
 #include "eckart/models/fold_bart.hpp"
 #include "eckart/models/gather_moments.hpp"
 #include "eckart/models/layer_timing.hpp"

@@ -7,9 +7,12 @@ head -n 12 "$ECKART_SOURCE_DIR/examples/summarization/dialogues.jsonl" >twelve.j
 few="--calibration twelve.jsonl -q"
 attention="$few --targets q_proj,k_proj,v_proj"
 
-# Moments of calibrate and the dialogues themselves give the same plan and the same numbers.
+# Moments of calibrate and the dialogues themselves give the same plan and the same numbers, but for
+# the end token, which needs the dialogues.
 expect 0 '12 dialogues, ' calibrate $few --out moments.safetensors
-expect 0 'target weights .* 0.400$' compress $attention --method centred --budget 0.4 --out direct
+expect 0 'target weights .* 0.400$' compress $attention --method centred --budget 0.4 \
+  --keep-end-bias --out direct
+grep -q '"end_bias": 0.0' direct/report.json || say_failure 'an end bias that nobody wanted'
 expect 0 'centred, 12 dialogues' compress --calibration moments.safetensors -q \
   --targets q_proj,k_proj,v_proj --method centred --budget 0.4 --out indirect
 cmp direct/plan.json indirect/plan.json || say_failure 'other moments, another plan'
@@ -41,6 +44,7 @@ expect 2 'is below the least possible cost' compress $attention --method centred
 
 # The sequential method, ended by a signal, goes on with the layers that are there.
 "$ECKART" compress $few --targets fc1,q_proj --rank 16 --out whole >whole.out 2>whole.err
+grep -q 'to the logit of the end token' whole.out || say_failure 'the end token is not matched'
 "$ECKART" compress $few --targets fc1,q_proj --rank 16 --out resumed >out 2>err &
 running=$!
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do

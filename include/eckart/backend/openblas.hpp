@@ -64,6 +64,17 @@ struct openblas {
                        leading(b), beta, c.data, leading(c));
   }
 
+  /// The upper triangle of c = x^T x; what is below is not touched. n (n + 1) FLOPs a row of n.
+  template <real T>
+  void upper_gram(matrix_view<T const> x, matrix_view<T> c) const {
+    if (c.rows != x.cols || c.cols != x.cols) {
+      throw shape_error(message("upper_gram: of ", x.shape(), " into ", c.shape()));
+    }
+    detail::ready_blas();
+    cxxblas::syrk<int>(cxxblas::RowMajor, cxxblas::Upper, cxxblas::Trans, to_blas_int(x.cols),
+                       to_blas_int(x.rows), T{1}, x.data, leading(x), T{0}, c.data, leading(c));
+  }
+
   /// c(i, j) *= d[j].
   template <scalar T>
   void scale_columns(std::span<T const> d, matrix_view<T> c) const {

@@ -136,18 +136,6 @@ void add_scatter(matrix_view<T const> product, double weight, vector<double> con
   });
 }
 
-/// The upper triangle of x^T x, by panels: little more than half of the FLOPs of the whole.
-template <real T>
-void upper_gram(matrix_view<T const> x, matrix_view<T> result) {
-  constexpr index_t panel = 192;
-  for (index_t first = 0; first < x.cols; first += panel) {
-    auto const width = std::min(panel, x.cols - first);
-    openblas{}.gemm(op::transpose, op::none, T{1}, x.col_range(first, width),
-                    x.col_range(first, x.cols - first), T{0},
-                    result.block(first, first, width, x.cols - first));
-  }
-}
-
 inline void refuse_moments(char const* what, shape2 x, index_t width) {
   if (x.cols != width) {
     throw shape_error(message(what, ": rows of ", x.cols, " numbers, expected ", width));

@@ -129,7 +129,7 @@ class input_moments {
   template <real T>
   void add_centred(matrix_view<T const> centred, vector<double> const& block_mean) {
     auto product = make_matrix<T>({width(), width()});
-    detail::upper_gram(centred, as_view(product));
+    openblas{}.upper_gram(centred, as_view(product));
     detail::refuse_overflow("input_moments", matrix_view<T const>(as_view(product)));
     auto const step = detail::difference(block_mean, mean_);
     detail::add_scatter(

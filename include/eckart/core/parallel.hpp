@@ -2,6 +2,7 @@
 
 #include "eckart/core/concepts.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -30,6 +31,21 @@ void parallel_for(index_t count, F&& f) {
   if (failure) {
     std::rethrow_exception(failure);
   }
+}
+
+/// Calls f(first, last) for pieces of `rows` rows of `cols` numbers each, on all threads where a
+/// piece is worth waking one.
+template <class F>
+void parallel_rows(index_t rows, index_t cols, F&& f) {
+  constexpr index_t numbers_at_once = 1 << 16;
+  auto const at_once = std::max<index_t>(1, numbers_at_once / std::max<index_t>(1, cols));
+  if (rows <= at_once) {
+    f(index_t{0}, rows);
+    return;
+  }
+  parallel_for((rows + at_once - 1) / at_once, [&](index_t piece) {
+    f(piece * at_once, std::min(rows, (piece + 1) * at_once));
+  });
 }
 
 }  // namespace v0

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/core/parallel.hpp"
 #include "eckart/core/workspace.hpp"
 #include "eckart/factor/low_rank.hpp"
 #include "eckart/factor/pivoted.hpp"
@@ -70,17 +71,19 @@ void apply_work(std::type_identity_t<matrix_view<T const>> x, low_rank<T, pivote
   backend.gemm(op::none, op::transpose, T{1}, matrix_view<T const>(kept), w.combinations(), T{0},
                others);
   auto const places = w.rows().data();
-  for (index_t i = 0; i < y.rows; ++i) {
-    auto* const to = y.data + i * y.ld;
-    auto const put = [&](T const* from, index_t first, index_t count) {
-      for (index_t j = 0; j < count; ++j) {
-        auto& place = to[places[first + j]];
-        place = beta == T{0} ? from[j] : beta * place + from[j];
-      }
-    };
-    put(kept.data + i * kept.ld, 0, k);
-    put(others.data + i * others.ld, k, y.cols - k);
-  }
+  parallel_rows(y.rows, y.cols, [&](index_t first_row, index_t last_row) {
+    for (index_t i = first_row; i < last_row; ++i) {
+      auto* const to = y.data + i * y.ld;
+      auto const put = [&](T const* from, index_t first, index_t count) {
+        for (index_t j = 0; j < count; ++j) {
+          auto& place = to[places[first + j]];
+          place = beta == T{0} ? from[j] : beta * place + from[j];
+        }
+      };
+      put(kept.data + i * kept.ld, 0, k);
+      put(others.data + i * others.ld, k, y.cols - k);
+    }
+  });
 }
 
 /// `apply(x, w)`: x W^T as a new (rows, m) matrix. Throws shape_error. An object and not a function

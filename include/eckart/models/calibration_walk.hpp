@@ -128,17 +128,6 @@ class calibration_walk {
     });
   }
 
-  static void subtract(const_rows a, rows from) {
-    for (index_t i = 0; i < a.rows; ++i) {
-      std::ranges::transform(from.row(i), a.row(i), from.row(i).begin(), std::minus<>{});
-    }
-  }
-  static void add_to(const_rows a, rows sum) {
-    for (index_t i = 0; i < a.rows; ++i) {
-      std::ranges::transform(sum.row(i), a.row(i), sum.row(i).begin(), std::plus<>{});
-    }
-  }
-
   /// Tells what the layers of a site read. Before anything behind them is computed.
   void tell_inputs(std::string const& site, std::vector<detail::sequence_range> const& chunks,
                    matrix<T>& own, matrix<T>& changing) {
@@ -171,9 +160,12 @@ class calibration_walk {
   /// changing model's residual `other` to the same sum, with that model's inputs.
   void join(std::string const& site, rows update, layer_norm<T> const& norm, rows x,
             const_rows other, const_rows inputs) {
-    add_to(update, x);
-    copy(x, update);
-    subtract(other, update);
+    parallel_rows(x.rows, x.cols, [&](index_t first, index_t last) {
+      for (index_t i = first; i < last; ++i) {
+        std::ranges::transform(x.row(i), update.row(i), x.row(i).begin(), std::plus<>{});
+        std::ranges::transform(x.row(i), other.row(i), update.row(i).begin(), std::minus<>{});
+      }
+    });
     handler_.sums(site, const_rows(update), inputs);
     norm(x);
   }
@@ -207,9 +199,8 @@ class calibration_walk {
   }
 
   void activate_rows(activation f, rows x) {
-    constexpr index_t at_once = 64;
-    parallel_for((x.rows + at_once - 1) / at_once, [&](index_t i) {
-      activate(f, x.row_range(i * at_once, std::min(at_once, x.rows - i * at_once)));
+    parallel_rows(x.rows, x.cols, [&](index_t first, index_t last) {
+      activate(f, x.row_range(first, last - first));
     });
   }
 

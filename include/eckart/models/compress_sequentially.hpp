@@ -1,6 +1,7 @@
 #pragma once
 
 #include "eckart/models/calibration_walk.hpp"
+#include "eckart/models/end_bias.hpp"
 #include "eckart/models/plan_bart.hpp"
 
 #include <algorithm>
@@ -20,6 +21,8 @@ inline namespace v0 {
 template <real T>
 struct sequential_options {
   double ridge = 1e-4;  ///< of the mean variance of the inputs
+  /// The token whose probability where texts go on is to stay the original's (match_end).
+  std::optional<token_id> end = {};
 
   /// A layer that an earlier run has fitted under the same circumstances, nothing if there is none;
   /// and what to do with one that is new: with both a run that was ended can go on.
@@ -33,13 +36,14 @@ namespace detail {
 template <real T>
 class sequential_fitter {
  public:
-  sequential_fitter(bart<T> const& original, bart<T>& changing, bart_bases<T> const& bases,
-                    compression_plan const& plan, sequential_options<T> const& options,
-                    site_progress const& progress)
+  sequential_fitter(bart<T> const& original, bart<T>& changing, calibration_tokens const& data,
+                    bart_bases<T> const& bases, compression_plan const& plan,
+                    sequential_options<T> const& options, site_progress const& progress)
       : original_(original),
         layers_(bart_layers(original)),
         changing_(changing),
         bases_(bases),
+        end_(data.targets),
         options_(options),
         progress_(progress) {
     for (auto const& planned : plan.layers) {
@@ -57,6 +61,9 @@ class sequential_fitter {
       of_layers_ = true;
       add(own, changing);
     }
+    if (options_.end) {
+      end_.inputs(name, own, changing);
+    }
   }
   void sums(std::string const& name, matrix_view<T const> outputs, matrix_view<T const> changing) {
     if (is_missing(name)) {
@@ -70,6 +77,13 @@ class sequential_fitter {
       fit_site(sites_.at(name));
     }
     moments_.reset();
+  }
+
+  /// After the walk.
+  void match_end() {
+    if (options_.end) {
+      changing_.add_to_logits_bias(*options_.end, end_.bias(original_, changing_, *options_.end));
+    }
   }
 
  private:
@@ -155,6 +169,7 @@ class sequential_fitter {
   std::set<std::string> missing_;         // its layers that have to be fitted
   std::optional<joint_moments> moments_;  // of the outputs, and what the layers will read
   bool of_layers_ = false;                // the outputs are what the original's layers read
+  end_matcher<T> end_;
   sequential_options<T> const& options_;
   site_progress const& progress_;
   index_t done_ = 0;
@@ -172,8 +187,9 @@ auto compress_sequentially(bart<T> const& original, calibration_tokens const& da
                            site_progress const& progress = {}) -> bart<T> {
   refuse_overlap(original.config(), plan);
   auto changing = original;
-  detail::sequential_fitter<T> fitter(original, changing, bases, plan, options, progress);
+  detail::sequential_fitter<T> fitter(original, changing, data, bases, plan, options, progress);
   walk(original, std::as_const(changing), data, fitter);
+  fitter.match_end();
   return changing;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/core/parallel.hpp"
 #include "eckart/core/view.hpp"
 
 #include <array>
@@ -56,9 +57,11 @@ class layer_norm {
   /// x <- normalized x, row by row; x is (rows, width). About 8 FLOPs an entry.
   void operator()(matrix_view<T> x) const {
     check(x.cols);
-    for (index_t i = 0; i < x.rows; ++i) {
-      normalize(x.data + i * x.ld);
-    }
+    parallel_rows(x.rows, x.cols, [&](index_t first, index_t last) {
+      for (index_t i = first; i < last; ++i) {
+        normalize(x.data + i * x.ld);
+      }
+    });
   }
 
   /// x <- normalized x + residual: the step after each sub-layer of a post-norm transformer.
@@ -68,14 +71,16 @@ class layer_norm {
     if (residual.shape() != x.shape()) {
       throw shape_error(message("layer_norm: residual ", residual.shape(), " for ", x.shape()));
     }
-    for (index_t i = 0; i < x.rows; ++i) {
-      auto* row = x.data + i * x.ld;
-      auto const* other = residual.data + i * residual.ld;
-      for (index_t j = 0; j < x.cols; ++j) {
-        row[j] += other[j];
+    parallel_rows(x.rows, x.cols, [&](index_t first, index_t last) {
+      for (index_t i = first; i < last; ++i) {
+        auto* row = x.data + i * x.ld;
+        auto const* other = residual.data + i * residual.ld;
+        for (index_t j = 0; j < x.cols; ++j) {
+          row[j] += other[j];
+        }
+        normalize(row);
       }
-      normalize(row);
-    }
+    });
   }
 
  private:

@@ -140,15 +140,11 @@ class linear {
  private:
   /// On all threads where it is worth waking them: before the product this is all that moves.
   static void fill_rows(std::span<T const> row, matrix_view<T> y) {
-    constexpr index_t numbers_at_once = 1 << 16;
-    auto const at_once = std::max<index_t>(1, numbers_at_once / std::max<index_t>(1, y.cols));
-    auto const fill = [&](index_t piece) {
-      for (index_t i = piece * at_once; i < std::min(y.rows, (piece + 1) * at_once); ++i) {
+    parallel_rows(y.rows, y.cols, [&](index_t first, index_t last) {
+      for (index_t i = first; i < last; ++i) {
         std::ranges::copy(row, y.row(i).begin());
       }
-    };
-    auto const pieces = (y.rows + at_once - 1) / at_once;
-    pieces > 1 ? parallel_for(pieces, fill) : fill(0);
+    });
   }
 
   template <class W>

@@ -130,6 +130,41 @@ TEST_CASE_TEMPLATE("OpenBLAS multiplies matrices of several kernel blocks like t
   }
 }
 
+TEST_CASE_TEMPLATE("the upper triangle of x^T x is the product's, and the lower is not touched", T,
+                   float, double) {
+  for (index_t const n : {0, 1, 2, 17, 200}) {
+    for (index_t const rows : {0, 1, 3, 131}) {
+      CAPTURE(n);
+      CAPTURE(rows);
+      embedded<T> x(rows, n, 5);
+      auto result = make_matrix<T>({n, n});
+      result.fill(T{7});
+      openblas{}.upper_gram(matrix_view<T const>(x.view()), as_view(result));
+      auto expected = make_matrix<T>({n, n});
+      reference{}.gemm(op::transpose, op::none, T{1}, matrix_view<T const>(x.view()),
+                       matrix_view<T const>(x.view()), T{0}, as_view(expected));
+      int wrong = 0;
+      for (index_t i = 0; i < n; ++i) {
+        for (index_t j = 0; j < n; ++j) {
+          // No entry of the sum is larger than the root of two entries of the diagonal.
+          auto const size = std::sqrt(static_cast<double>(as_view(expected)(i, i)) *
+                                      static_cast<double>(as_view(expected)(j, j)));
+          auto const error = std::abs(static_cast<double>(as_view(result)(i, j)) -
+                                      static_cast<double>(as_view(expected)(i, j)));
+          wrong += j < i
+                       ? as_view(result)(i, j) != T{7}
+                       : !(error <= 2 * static_cast<double>(rows + 4) * support::epsilon<T> * size);
+        }
+      }
+      CHECK(wrong == 0);
+    }
+  }
+  auto small = make_matrix<T>({2, 2});
+  embedded<T> x(3, 3, 5);
+  CHECK_THROWS_AS(openblas{}.upper_gram(matrix_view<T const>(x.view()), as_view(small)),
+                  shape_error);
+}
+
 TEST_CASE_TEMPLATE("small integers are multiplied exactly", T, float, double) {
   matrix<T> const a{{1, 2, 3}, {4, 5, 6}};
   matrix<T> const b{{1, 0}, {2, -1}, {0, 3}};

@@ -93,3 +93,24 @@ TEST_CASE("a function object is used, not copied") {
   parallel_for(5, count);
   CHECK(count.calls == 5);
 }
+
+TEST_CASE("pieces of rows are all rows once, and few numbers are one piece") {
+  for (index_t const rows : {0, 1, 7, 1000, 100'000}) {
+    for (index_t const cols : {0, 1, 300, 70'000}) {
+      CAPTURE(rows);
+      CAPTURE(cols);
+      std::vector<std::atomic<int>> calls(static_cast<std::size_t>(rows));
+      std::atomic<int> pieces = 0;
+      parallel_rows(rows, cols, [&](index_t first, index_t last) {
+        ++pieces;
+        for (index_t i = first; i < last; ++i) {
+          ++calls[static_cast<std::size_t>(i)];
+        }
+      });
+      CHECK(std::ranges::all_of(calls, [](std::atomic<int> const& n) { return n == 1; }));
+      if (rows * std::max<index_t>(cols, 1) <= 1 << 16) {
+        CHECK(pieces == 1);
+      }
+    }
+  }
+}

@@ -44,6 +44,15 @@ class bart {
   /// replace("lm_head", layer) puts it in. Its bias is added to final_logits_bias().
   auto lm_head() const -> std::optional<linear<T>> const& { return lm_head_; }
   auto final_logits_bias() const -> std::span<T const> { return as_span(final_logits_bias_); }
+  /// Makes a token likelier or less likely everywhere. Throws shape_error for one that is not of
+  /// the vocabulary.
+  void add_to_logits_bias(token_id token, T amount) {
+    if (token < 0 || token >= config_.vocab_size) {
+      throw shape_error(message("add_to_logits_bias: token ", token,
+                                " is outside the vocabulary of ", config_.vocab_size));
+    }
+    final_logits_bias_(static_cast<std::size_t>(token)) += amount;
+  }
 
   /// Elements of workspace that logits() takes for this many rows.
   auto logits_worksize(index_t rows) const -> std::size_t {
