@@ -1,7 +1,7 @@
 #pragma once
 
-/// From a BART and calibration texts to a smaller one: moments, plan, fit, files. Files of JSON need
-/// bart.hpp or io/json.hpp besides.
+/// From a BART and calibration texts to a smaller one: moments, plan, fit, files. Files of JSON
+/// need bart.hpp or io/json.hpp besides.
 #include "eckart/models/bart/save.hpp"
 #include "eckart/models/bart_metrics.hpp"
 #include "eckart/models/compress_bart.hpp"

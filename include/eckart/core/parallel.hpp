@@ -43,9 +43,8 @@ void parallel_rows(index_t rows, index_t cols, F&& f) {
     f(index_t{0}, rows);
     return;
   }
-  parallel_for((rows + at_once - 1) / at_once, [&](index_t piece) {
-    f(piece * at_once, std::min(rows, (piece + 1) * at_once));
-  });
+  parallel_for((rows + at_once - 1) / at_once,
+               [&](index_t piece) { f(piece * at_once, std::min(rows, (piece + 1) * at_once)); });
 }
 
 }  // namespace v0
