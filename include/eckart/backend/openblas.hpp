@@ -2,11 +2,13 @@
 
 #include "eckart/backend/blas_info.hpp"
 #include "eckart/backend/concept.hpp"
+#include "eckart/backend/few_rows.hpp"
 #include "eckart/backend/lapack.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <new>
@@ -43,14 +45,20 @@ inline auto to_blas_int(index_t n) -> int {
 struct openblas {
   using memory = host_memory;
 
-  /// c = alpha p(a) q(b) + beta c; one row or one column of real numbers goes to gemv. 2 m n k
-  /// FLOPs, 8 m n k for complex numbers.
+  /// c = alpha p(a) q(b) + beta c; few rows of floats times a transposed matrix go to few_rows.hpp,
+  /// other rows or columns of real numbers to gemv. 2 m n k FLOPs, 8 m n k for complex numbers.
   template <scalar T>
   void gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
             matrix_view<T> c) const {
     auto const k = check_product(p, q, a, b, c);
     if (c.rows == 0 || c.cols == 0) {
       return;
+    }
+    if constexpr (std::same_as<T, float>) {
+      if (p == op::none && q != op::none && c.rows <= detail::few_rows_limit && c.cols > 1) {
+        detail::few_rows_product(detail::best_kernels(), alpha, a, b, beta, c);
+        return;
+      }
     }
     detail::ready_blas();
     if constexpr (real<T>) {
@@ -59,9 +67,16 @@ struct openblas {
         return;
       }
     }
-    cxxblas::gemm<int>(cxxblas::RowMajor, transposed(p), transposed(q), to_blas_int(c.rows),
-                       to_blas_int(c.cols), to_blas_int(k), alpha, a.data, leading(a), b.data,
-                       leading(b), beta, c.data, leading(c));
+    matrix_product(p, q, alpha, a, b, beta, c, k);
+  }
+
+  /// The same by BLAS's gemm whatever the shape, to compare with. c has rows and columns.
+  template <scalar T>
+  void plain_gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
+                  matrix_view<T> c) const {
+    auto const k = check_product(p, q, a, b, c);
+    detail::ready_blas();
+    matrix_product(p, q, alpha, a, b, beta, c, k);
   }
 
   /// The upper triangle of c = x^T x; what is below is not touched. n (n + 1) FLOPs a row of n.
@@ -130,6 +145,14 @@ struct openblas {
   template <class T>
   static auto leading(matrix_view<T> v) -> int {
     return to_blas_int(std::max<index_t>(1, v.ld));
+  }
+
+  template <scalar T>
+  static void matrix_product(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b,
+                             T beta, matrix_view<T> c, index_t k) {
+    cxxblas::gemm<int>(cxxblas::RowMajor, transposed(p), transposed(q), to_blas_int(c.rows),
+                       to_blas_int(c.cols), to_blas_int(k), alpha, a.data, leading(a), b.data,
+                       leading(b), beta, c.data, leading(c));
   }
 
   // gemm for a result of one row or one column.

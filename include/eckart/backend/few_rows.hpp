@@ -1,0 +1,245 @@
+#pragma once
+
+#include "eckart/backend/blas_info.hpp"
+#include "eckart/core/parallel.hpp"
+#include "eckart/core/view.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define ECKART_HAS_X86_KERNELS 1
+#endif
+
+/// Products with few rows, y = x W^T with x (rows, k) and W (n, k): what a decoder does for each
+/// token. They are bound by the memory that holds W, which is read once here; kernels for large
+/// products first copy W into another order, which costs more than the product itself.
+///
+/// A kernel computes the scalar products of 4 rows of W with a group of rows of x, which stay in
+/// registers. It is chosen while the program runs, by what the processor has.
+namespace eckart {
+inline namespace v0 {
+namespace detail {
+
+/// Rows of x from here on are a matter for BLAS.
+inline constexpr index_t few_rows_limit = 16;
+
+/// Rows of W that a kernel takes at once.
+inline constexpr index_t weight_tile = 4;
+
+/// Scalar products of `rows` rows of x (k numbers each, ldx apart) with weight_tile rows of w:
+/// sums[i][j] = x_i w_j.
+using dot_sums = std::array<std::array<float, 4>, 4>;
+using dot_kernel = void (*)(float const* x, index_t ldx, float const* w, index_t ldw, index_t k,
+                            dot_sums& sums);
+
+/// A kernel for each number of rows, 1 to `group`.
+struct dot_kernels {
+  index_t group;
+  std::array<dot_kernel, 4> of_rows;
+};
+
+/// The textbook's loop, in 8 lanes that a compiler can put into vectors.
+template <std::size_t Rows>
+void dot_plain(float const* x, index_t ldx, float const* w, index_t ldw, index_t k,
+               dot_sums& sums) {
+  constexpr index_t lanes = 8;
+  for (index_t i = 0; i < static_cast<index_t>(Rows); ++i) {
+    for (index_t j = 0; j < weight_tile; ++j) {
+      auto const* a = x + i * ldx;
+      auto const* b = w + j * ldw;
+      std::array<float, lanes> partial{};
+      index_t p = 0;
+      for (; p + lanes <= k; p += lanes) {
+        for (index_t lane = 0; lane < lanes; ++lane) {
+          partial[static_cast<std::size_t>(lane)] += a[p + lane] * b[p + lane];
+        }
+      }
+      float sum = 0;
+      for (; p < k; ++p) {
+        sum += a[p] * b[p];
+      }
+      for (auto const one : partial) {
+        sum += one;
+      }
+      sums[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] = sum;
+    }
+  }
+}
+
+#ifdef ECKART_HAS_X86_KERNELS
+
+#ifdef __clang__
+#define ECKART_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define ECKART_UNROLL _Pragma("GCC unroll 4")
+#endif
+
+/// Vectors of the compiler (GCC and Clang), read from any address. Their operators become the
+/// instructions of the function's target; <immintrin.h> would take the compiler half a second.
+template <index_t Lanes>
+struct simd_vector {
+  using whole [[gnu::vector_size(Lanes * 4)]] = float;
+  using bits [[gnu::vector_size(Lanes * 4)]] = int;
+  using unaligned [[gnu::vector_size(Lanes * 4), gnu::aligned(4), gnu::may_alias]] = float;
+  using unaligned_bits [[gnu::vector_size(Lanes * 4), gnu::aligned(4), gnu::may_alias]] = int;
+};
+using simd_quarter = simd_vector<4>::whole;
+
+/// From place `rest` on: a mask of 16 lanes (or of 8, from 8 places later on) of which the last
+/// `rest` are set.
+inline constexpr auto last_lanes = [] {
+  std::array<int, 32> lanes{};
+  std::fill(lanes.begin() + 16, lanes.end(), -1);
+  return lanes;
+}();
+
+// A target belongs to a function, not to its template arguments: one body for two functions. The
+// rest of a row is read once more together with what is before it, which a mask takes out.
+#define ECKART_DOT_KERNEL(name, instructions, lanes)                                              \
+  template <std::size_t Rows>                                                                     \
+  [[gnu::target(instructions)]] void name(float const* x, index_t ldx, float const* w,            \
+                                          index_t ldw, index_t k, dot_sums& sums) {               \
+    using simd = simd_vector<lanes>;                                                              \
+    using whole = simd::whole;                                                                    \
+    using bits = simd::bits;                                                                      \
+    using unaligned = simd::unaligned;                                                            \
+    whole sum[Rows][4];                                                                           \
+    whole b[4];                                                                                   \
+    ECKART_UNROLL                                                                                 \
+    for (std::size_t i = 0; i < Rows; ++i) {                                                      \
+      ECKART_UNROLL                                                                               \
+      for (std::size_t j = 0; j < 4; ++j) {                                                       \
+        sum[i][j] = whole{};                                                                      \
+      }                                                                                           \
+    }                                                                                             \
+    index_t p = 0;                                                                                \
+    for (; p + (lanes) <= k; p += (lanes)) {                                                      \
+      ECKART_UNROLL                                                                               \
+      for (std::size_t j = 0; j < 4; ++j) {                                                       \
+        auto const* from = w + static_cast<index_t>(j) * ldw + p;                                 \
+        b[j] = *reinterpret_cast<unaligned const*>(from);                                         \
+        __builtin_prefetch(from + weight_tile * ldw);                                             \
+      }                                                                                           \
+      ECKART_UNROLL                                                                               \
+      for (std::size_t i = 0; i < Rows; ++i) {                                                    \
+        whole const a =                                                                           \
+            *reinterpret_cast<unaligned const*>(x + static_cast<index_t>(i) * ldx + p);           \
+        ECKART_UNROLL                                                                             \
+        for (std::size_t j = 0; j < 4; ++j) {                                                     \
+          sum[i][j] += a * b[j];                                                                  \
+        }                                                                                         \
+      }                                                                                           \
+    }                                                                                             \
+    if (p > 0 && p < k) {                                                                         \
+      bits const mask = *reinterpret_cast<simd::unaligned_bits const*>(last_lanes.data() +        \
+                                                                       (16 - (lanes)) + (k - p)); \
+      p = k - (lanes);                                                                            \
+      ECKART_UNROLL                                                                               \
+      for (std::size_t j = 0; j < 4; ++j) {                                                       \
+        whole const all =                                                                         \
+            *reinterpret_cast<unaligned const*>(w + static_cast<index_t>(j) * ldw + p);           \
+        b[j] = __builtin_bit_cast(whole, __builtin_bit_cast(bits, all) & mask);                   \
+      }                                                                                           \
+      ECKART_UNROLL                                                                               \
+      for (std::size_t i = 0; i < Rows; ++i) {                                                    \
+        whole const all =                                                                         \
+            *reinterpret_cast<unaligned const*>(x + static_cast<index_t>(i) * ldx + p);           \
+        auto const a = __builtin_bit_cast(whole, __builtin_bit_cast(bits, all) & mask);           \
+        ECKART_UNROLL                                                                             \
+        for (std::size_t j = 0; j < 4; ++j) {                                                     \
+          sum[i][j] += a * b[j];                                                                  \
+        }                                                                                         \
+      }                                                                                           \
+      p = k;                                                                                      \
+    }                                                                                             \
+    for (std::size_t i = 0; i < Rows; ++i) {                                                      \
+      for (std::size_t j = 0; j < 4; ++j) {                                                       \
+        simd_quarter four{};                                                                      \
+        ECKART_UNROLL                                                                             \
+        for (std::size_t q = 0; q < (lanes) / 4; ++q) {                                           \
+          simd_quarter part;                                                                      \
+          std::memcpy(&part, reinterpret_cast<char const*>(&sum[i][j]) + 16 * q, 16);             \
+          four += part;                                                                           \
+        }                                                                                         \
+        sums[i][j] = (four[0] + four[2]) + (four[1] + four[3]);                                   \
+      }                                                                                           \
+    }                                                                                             \
+    if (p < k) { /* fewer numbers than lanes */                                                   \
+      dot_plain<Rows>(x, ldx, w, ldw, k, sums);                                                   \
+    }                                                                                             \
+  }
+
+ECKART_DOT_KERNEL(dot_avx512, "avx512f", 16)
+ECKART_DOT_KERNEL(dot_avx2, "avx2,fma", 8)
+
+#undef ECKART_DOT_KERNEL
+#undef ECKART_UNROLL
+#endif
+
+/// The kernels of an instruction set; AVX2 has registers for two rows of x at once.
+inline auto kernels_of(simd_level level) -> dot_kernels {
+#ifdef ECKART_HAS_X86_KERNELS
+  if (level == simd_level::avx512) {
+    return {4, {dot_avx512<1>, dot_avx512<2>, dot_avx512<3>, dot_avx512<4>}};
+  }
+  if (level == simd_level::avx2) {
+    return {2, {dot_avx2<1>, dot_avx2<2>, nullptr, nullptr}};
+  }
+#else
+  (void)level;
+#endif
+  return {4, {dot_plain<1>, dot_plain<2>, dot_plain<3>, dot_plain<4>}};
+}
+
+inline auto best_kernels() -> dot_kernels const& {
+  static auto const kernels = kernels_of(processor_level().value_or(simd_level::sse));
+  return kernels;
+}
+
+/// y = alpha x w^T + beta y for the rows of w from `first` to `last`. Each sum is added up in the
+/// same order whatever the number of rows and threads.
+inline void multiply_rows(dot_kernels const& kernels, float alpha, matrix_view<float const> x,
+                          matrix_view<float const> w, float beta, matrix_view<float> y,
+                          index_t first, index_t last) {
+  dot_sums sums{};
+  // The last tile starts early enough to be whole. With fewer rows than a tile there is none that
+  // is whole: then a tile is one row, four times.
+  auto const whole = w.rows >= weight_tile;
+  auto const step = whole ? weight_tile : index_t{1};
+  for (index_t at = first; at < last; at += step) {
+    auto const from = whole ? std::min(at, w.rows - weight_tile) : at;
+    for (index_t i = 0; i < x.rows; i += kernels.group) {
+      auto const rows = std::min(kernels.group, x.rows - i);
+      auto const kernel = kernels.of_rows[static_cast<std::size_t>(rows - 1)];
+      kernel(x.data + i * x.ld, x.ld, w.data + from * w.ld, whole ? w.ld : 0, x.cols, sums);
+      for (index_t r = 0; r < rows; ++r) {
+        for (index_t j = at; j < std::min(at + step, last); ++j) {
+          auto const sum =
+              alpha * sums[static_cast<std::size_t>(r)][static_cast<std::size_t>(j - from)];
+          auto& to = y(i + r, j);
+          to = beta == 0 ? sum : beta * to + sum;
+        }
+      }
+    }
+  }
+}
+
+/// y = alpha x w^T + beta y with x (rows, k), w (n, k), y (rows, n); y is not read where beta is 0.
+/// 2 rows n k FLOPs, on all threads where w is large enough to be worth it.
+inline void few_rows_product(dot_kernels const& kernels, float alpha, matrix_view<float const> x,
+                             matrix_view<float const> w, float beta, matrix_view<float> y) {
+  // Pieces of whole tiles: a tile is computed by one thread.
+  auto const tiles = (w.rows + weight_tile - 1) / weight_tile;
+  parallel_rows(tiles, weight_tile * std::max<index_t>(1, w.cols) * x.rows,
+                [&](index_t first, index_t last) {
+                  multiply_rows(kernels, alpha, x, w, beta, y, first * weight_tile,
+                                std::min(w.rows, last * weight_tile));
+                });
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace eckart
