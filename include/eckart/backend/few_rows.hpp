@@ -23,7 +23,7 @@ namespace eckart {
 inline namespace v0 {
 namespace detail {
 
-/// Rows of x from here on are a matter for BLAS.
+/// More rows of x than these are a matter for BLAS.
 inline constexpr index_t few_rows_limit = 16;
 
 /// Rows of W that a kernel takes at once.
