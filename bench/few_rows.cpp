@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     for (eckart::index_t i = 0; i < copies; ++i) {
       weights.push_back(bench::random_matrix(shape.rows, shape.cols, static_cast<unsigned>(i)));
     }
-    for (eckart::index_t const rows : {1, 2, 4, 8, 12, 16}) {
+    for (eckart::index_t const rows : {1, 2, 4, 8, 12, 16, 24, 32}) {
       auto const x = bench::random_matrix(rows, shape.cols, 99);
       auto y = eckart::make_matrix<float>({rows, shape.rows});
       std::vector<double> of_gemm;

@@ -2,8 +2,8 @@
 
 #include "eckart/backend/blas_info.hpp"
 #include "eckart/backend/concept.hpp"
-#include "eckart/backend/few_rows.hpp"
 #include "eckart/backend/lapack.hpp"
+#include "eckart/backend/packed_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -45,8 +45,9 @@ inline auto to_blas_int(index_t n) -> int {
 struct openblas {
   using memory = host_memory;
 
-  /// c = alpha p(a) q(b) + beta c; few rows of floats times a transposed matrix go to few_rows.hpp,
-  /// other rows or columns of real numbers to gemv. 2 m n k FLOPs, 8 m n k for complex numbers.
+  /// c = alpha p(a) q(b) + beta c; few rows of floats times a transposed matrix go to few_rows.hpp
+  /// and packed_rows.hpp, other rows or columns of real numbers to gemv. 2 m n k FLOPs, 8 m n k for
+  /// complex numbers.
   template <scalar T>
   void gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
             matrix_view<T> c) const {
@@ -55,9 +56,15 @@ struct openblas {
       return;
     }
     if constexpr (std::same_as<T, float>) {
-      if (p == op::none && q != op::none && c.rows <= detail::few_rows_limit && c.cols > 1) {
-        detail::few_rows_product(detail::best_kernels(), alpha, a, b, beta, c);
-        return;
+      if (p == op::none && q != op::none && c.cols > 1) {
+        if (c.rows > detail::few_rows_limit / 2 && detail::can_pack_rows(c.rows, c.cols)) {
+          detail::packed_rows_product(alpha, a, b, beta, c);
+          return;
+        }
+        if (c.rows <= detail::few_rows_limit) {
+          detail::few_rows_product(detail::best_kernels(), alpha, a, b, beta, c);
+          return;
+        }
       }
     }
     detail::ready_blas();
