@@ -29,11 +29,19 @@ inline constexpr index_t few_rows_limit = 16;
 /// Rows of W that a kernel takes at once.
 inline constexpr index_t weight_tile = 4;
 
+/// Where a kernel asks for memory to come: for each number p of a row and row j of w it names
+/// at[p * by_number + j * by_row], a line of weights that are multiplied soon.
+struct read_ahead {
+  float const* at;
+  index_t by_number = 0;
+  index_t by_row = 0;
+};
+
 /// Scalar products of `rows` rows of x (k numbers each, ldx apart) with weight_tile rows of w:
 /// sums[i][j] = x_i w_j.
 using dot_sums = std::array<std::array<float, 4>, 4>;
 using dot_kernel = void (*)(float const* x, index_t ldx, float const* w, index_t ldw, index_t k,
-                            dot_sums& sums);
+                            read_ahead ahead, dot_sums& sums);
 
 /// A kernel for each number of rows, 1 to `group`.
 struct dot_kernels {
@@ -43,7 +51,7 @@ struct dot_kernels {
 
 /// The textbook's loop, in 8 lanes that a compiler can put into vectors.
 template <std::size_t Rows>
-void dot_plain(float const* x, index_t ldx, float const* w, index_t ldw, index_t k,
+void dot_plain(float const* x, index_t ldx, float const* w, index_t ldw, index_t k, read_ahead,
                dot_sums& sums) {
   constexpr index_t lanes = 8;
   for (index_t i = 0; i < static_cast<index_t>(Rows); ++i) {
@@ -101,7 +109,8 @@ inline constexpr auto last_lanes = [] {
 #define ECKART_DOT_KERNEL(name, instructions, lanes)                                              \
   template <std::size_t Rows>                                                                     \
   [[gnu::target(instructions)]] void name(float const* x, index_t ldx, float const* w,            \
-                                          index_t ldw, index_t k, dot_sums& sums) {               \
+                                          index_t ldw, index_t k, read_ahead ahead,               \
+                                          dot_sums& sums) {                                       \
     using simd = simd_vector<lanes>;                                                              \
     using whole = simd::whole;                                                                    \
     using bits = simd::bits;                                                                      \
@@ -121,7 +130,8 @@ inline constexpr auto last_lanes = [] {
       for (std::size_t j = 0; j < 4; ++j) {                                                       \
         auto const* from = w + static_cast<index_t>(j) * ldw + p;                                 \
         b[j] = *reinterpret_cast<unaligned const*>(from);                                         \
-        __builtin_prefetch(from + weight_tile * ldw);                                             \
+        __builtin_prefetch(ahead.at + p * ahead.by_number +                                       \
+                           static_cast<index_t>(j) * ahead.by_row);                               \
       }                                                                                           \
       ECKART_UNROLL                                                                               \
       for (std::size_t i = 0; i < Rows; ++i) {                                                    \
@@ -168,7 +178,7 @@ inline constexpr auto last_lanes = [] {
       }                                                                                           \
     }                                                                                             \
     if (p < k) { /* fewer numbers than lanes */                                                   \
-      dot_plain<Rows>(x, ldx, w, ldw, k, sums);                                                   \
+      dot_plain<Rows>(x, ldx, w, ldw, k, ahead, sums);                                            \
     }                                                                                             \
   }
 
@@ -199,6 +209,23 @@ inline auto best_kernels() -> dot_kernels const& {
   return kernels;
 }
 
+/// What to ask for while the tile at w is multiplied. Where the rows follow each other without a
+/// gap, memory comes fastest in the order of its addresses, a few lines ahead; else the next tile,
+/// row by row. The order of the rows in a tile would be four places at once: half as fast.
+inline auto ahead_of(float const* w, index_t ldw, index_t k) -> read_ahead {
+  constexpr index_t line = 16;
+  constexpr index_t lines_ahead = 32;
+  auto const* const next = w + weight_tile * ldw;
+  return ldw == k ? read_ahead{next + lines_ahead * line, weight_tile, line}
+                  : read_ahead{next, 1, ldw};
+}
+
+/// Tiles that stay in the second cache while one group of rows after the other meets them.
+inline auto tiles_in_cache(index_t k) -> index_t {
+  constexpr index_t numbers = 1 << 16;  // 256 KiB
+  return std::max<index_t>(1, numbers / (weight_tile * std::max<index_t>(1, k)));
+}
+
 /// y = alpha x w^T + beta y for the rows of w from `first` to `last`. Each sum is added up in the
 /// same order whatever the number of rows and threads.
 inline void multiply_rows(dot_kernels const& kernels, float alpha, matrix_view<float const> x,
@@ -209,18 +236,24 @@ inline void multiply_rows(dot_kernels const& kernels, float alpha, matrix_view<f
   // is whole: then a tile is one row, four times.
   auto const whole = w.rows >= weight_tile;
   auto const step = whole ? weight_tile : index_t{1};
-  for (index_t at = first; at < last; at += step) {
-    auto const from = whole ? std::min(at, w.rows - weight_tile) : at;
+  auto const block = step * tiles_in_cache(x.cols);
+  for (index_t from_row = first; from_row < last; from_row += block) {
+    auto const to_row = std::min(last, from_row + block);
     for (index_t i = 0; i < x.rows; i += kernels.group) {
       auto const rows = std::min(kernels.group, x.rows - i);
       auto const kernel = kernels.of_rows[static_cast<std::size_t>(rows - 1)];
-      kernel(x.data + i * x.ld, x.ld, w.data + from * w.ld, whole ? w.ld : 0, x.cols, sums);
-      for (index_t r = 0; r < rows; ++r) {
-        for (index_t j = at; j < std::min(at + step, last); ++j) {
-          auto const sum =
-              alpha * sums[static_cast<std::size_t>(r)][static_cast<std::size_t>(j - from)];
-          auto& to = y(i + r, j);
-          to = beta == 0 ? sum : beta * to + sum;
+      for (index_t at = from_row; at < to_row; at += step) {
+        auto const from = whole ? std::min(at, w.rows - weight_tile) : at;
+        auto const* const tile = w.data + from * w.ld;
+        auto const ahead = i == 0 ? ahead_of(tile, w.ld, x.cols) : read_ahead{tile};
+        kernel(x.data + i * x.ld, x.ld, tile, whole ? w.ld : 0, x.cols, ahead, sums);
+        for (index_t r = 0; r < rows; ++r) {
+          for (index_t j = at; j < std::min(at + step, to_row); ++j) {
+            auto const sum =
+                alpha * sums[static_cast<std::size_t>(r)][static_cast<std::size_t>(j - from)];
+            auto& to = y(i + r, j);
+            to = beta == 0 ? sum : beta * to + sum;
+          }
         }
       }
     }
@@ -231,13 +264,10 @@ inline void multiply_rows(dot_kernels const& kernels, float alpha, matrix_view<f
 /// 2 rows n k FLOPs, on all threads where w is large enough to be worth it.
 inline void few_rows_product(dot_kernels const& kernels, float alpha, matrix_view<float const> x,
                              matrix_view<float const> w, float beta, matrix_view<float> y) {
-  // Pieces of whole tiles: a tile is computed by one thread.
-  auto const tiles = (w.rows + weight_tile - 1) / weight_tile;
-  parallel_rows(tiles, weight_tile * std::max<index_t>(1, w.cols) * x.rows,
-                [&](index_t first, index_t last) {
-                  multiply_rows(kernels, alpha, x, w, beta, y, first * weight_tile,
-                                std::min(w.rows, last * weight_tile));
-                });
+  parallel_pieces(w.rows, weight_tile, std::max<index_t>(1, w.cols) * x.rows,
+                  [&](index_t first, index_t last) {
+                    multiply_rows(kernels, alpha, x, w, beta, y, first, last);
+                  });
 }
 
 }  // namespace detail

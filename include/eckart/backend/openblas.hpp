@@ -4,6 +4,7 @@
 #include "eckart/backend/concept.hpp"
 #include "eckart/backend/lapack.hpp"
 #include "eckart/backend/packed_rows.hpp"
+#include "eckart/backend/row_kernels.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -46,7 +47,8 @@ struct openblas {
   using memory = host_memory;
 
   /// c = alpha p(a) q(b) + beta c; few rows of floats times a transposed matrix go to few_rows.hpp
-  /// and packed_rows.hpp, other rows or columns of real numbers to gemv. 2 m n k FLOPs, 8 m n k for
+  /// and packed_rows.hpp, times a narrow one to row_kernels.hpp, other rows or columns of real
+  /// numbers to gemv. 2 m n k FLOPs, 8 m n k for
   /// complex numbers.
   template <scalar T>
   void gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
@@ -66,6 +68,14 @@ struct openblas {
           return;
         }
       }
+#ifdef ECKART_HAS_ROW_KERNELS
+      if (p == op::none && q == op::none && c.rows <= detail::few_rows_limit && c.cols > 1 &&
+          c.cols <= detail::weighted_columns_limit) {
+        detail::best_row_kernels().weighted_rows(alpha, a.data, a.ld, a.rows, b.data, b.ld, k, beta,
+                                                 c.data, c.ld, c.cols);
+        return;
+      }
+#endif
     }
     detail::ready_blas();
     if constexpr (real<T>) {
@@ -197,7 +207,9 @@ struct openblas {
                        distance_x, beta, y, distance_y);
   }
 
-  static auto rank_bound(shape2 a) -> index_t { return std::min(a.rows, a.cols); }
+  static auto rank_bound(shape2 a) -> index_t {
+    return std::min(a.rows, a.cols);
+  }
 
   // Elements of T that hold the reals which complex drivers want.
   template <scalar T>

@@ -6,21 +6,40 @@
 #include <exception>
 #include <utility>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 namespace eckart {
 inline namespace v0 {
 
-/// Calls f(0) to f(count - 1), on the threads of OpenMP where the program is built with it. Calls
-/// must not depend on each other. Products inside run on one thread each. The first exception is
-/// thrown again when all have ended.
+/// Threads that a loop started here is spread over; 1 inside of another loop.
+inline auto worker_count() -> index_t {
+#ifdef _OPENMP
+  return omp_in_parallel() ? 1 : omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+/// Calls f(i, worker) for i from 0 to count - 1, on the threads of OpenMP where the program is
+/// built with it: 0 <= worker < worker_count() names the thread, for memory of its own. Calls must
+/// not depend on each other. Products inside run on one thread each. The first exception is thrown
+/// again when all have ended.
 template <class F>
-void parallel_for(index_t count, F&& f) {
+void parallel_for_workers(index_t count, F&& f) {
   std::exception_ptr failure;
 #ifdef _OPENMP
-#pragma omp parallel for schedule(dynamic)
+  bool const is_inner = omp_in_parallel() != 0;
+#pragma omp parallel for schedule(dynamic) if (!is_inner && count > 1)
 #endif
   for (index_t i = 0; i < count; ++i) {
     try {
-      f(i);
+#ifdef _OPENMP
+      f(i, is_inner ? index_t{0} : static_cast<index_t>(omp_get_thread_num()));
+#else
+      f(i, index_t{0});
+#endif
     } catch (...) {
 #ifdef _OPENMP
 #pragma omp critical(eckart_parallel_for)
@@ -33,6 +52,12 @@ void parallel_for(index_t count, F&& f) {
   }
 }
 
+/// Calls f(0) to f(count - 1) as parallel_for_workers.
+template <class F>
+void parallel_for(index_t count, F&& f) {
+  parallel_for_workers(count, [&f](index_t i, index_t) { f(i); });
+}
+
 /// Calls f(first, last) for pieces of `rows` rows of `cols` numbers each, on all threads where a
 /// piece is worth waking one.
 template <class F>
@@ -43,6 +68,25 @@ void parallel_rows(index_t rows, index_t cols, F&& f) {
     f(index_t{0}, rows);
     return;
   }
+  parallel_for((rows + at_once - 1) / at_once,
+               [&](index_t piece) { f(piece * at_once, std::min(rows, (piece + 1) * at_once)); });
+}
+
+/// Calls f(first, last) for pieces of whole groups of `group` rows that cost `cost` numbers each:
+/// as few as keep all threads busy to the end, one where it is not worth waking a second thread.
+/// Long pieces read memory in the order of its addresses.
+template <class F>
+void parallel_pieces(index_t rows, index_t group, index_t cost, F&& f) {
+  constexpr index_t worth_waking = 1 << 16;
+  constexpr index_t pieces_of_worker = 4;
+  auto const workers = rows * cost > worth_waking ? worker_count() : 1;
+  if (workers == 1) {
+    f(index_t{0}, rows);
+    return;
+  }
+  auto const groups = (rows + group - 1) / group;
+  auto const pieces = std::min(groups, workers * pieces_of_worker);
+  auto const at_once = (groups + pieces - 1) / pieces * group;
   parallel_for((rows + at_once - 1) / at_once,
                [&](index_t piece) { f(piece * at_once, std::min(rows, (piece + 1) * at_once)); });
 }

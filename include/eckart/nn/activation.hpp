@@ -1,5 +1,7 @@
 #pragma once
 
+#include "eckart/backend/row_kernels.hpp"
+#include "eckart/core/parallel.hpp"
 #include "eckart/core/view.hpp"
 
 #include <algorithm>
@@ -7,6 +9,8 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <iterator>
+#include <span>
 #include <string_view>
 
 namespace eckart {
@@ -70,23 +74,44 @@ auto gelu_tanh(T x) -> T {
   return T{0.5} * x * (T{1} + std::tanh(root_2_over_pi * (x + cubic * x * x * x)));
 }
 
-/// Applies the function to every entry, in place.
+/// x_i <- x_i Phi(x_i).
+template <real T>
+void gelu(std::span<T> x) {
+#ifdef ECKART_HAS_ROW_KERNELS
+  if constexpr (std::same_as<T, float>) {
+    detail::best_row_kernels().gelu(x.data(), std::ssize(x));
+    return;
+  }
+#endif
+  for (auto& value : x) {
+    value = gelu(value);
+  }
+}
+
+/// Applies the function to every entry, in place, on all threads.
 template <real T>
 void activate(activation f, matrix_view<T> x) {
   auto const each = [x](auto function) {
-    for (index_t i = 0; i < x.rows; ++i) {
-      for (auto& value : x.row(i)) {
+    parallel_rows(x.rows, x.cols, [&](index_t first, index_t last) {
+      for (index_t i = first; i < last; ++i) {
+        function(x.row(i));
+      }
+    });
+  };
+  auto const entrywise = [](auto function) {
+    return [function](std::span<T> row) {
+      for (auto& value : row) {
         value = function(value);
       }
-    }
+    };
   };
   switch (f) {
     case activation::relu:
-      return each([](T v) { return relu(v); });
+      return each(entrywise([](T v) { return relu(v); }));
     case activation::gelu:
-      return each([](T v) { return gelu(v); });
+      return each([](std::span<T> row) { gelu(row); });
     case activation::gelu_tanh:
-      return each([](T v) { return gelu_tanh(v); });
+      return each(entrywise([](T v) { return gelu_tanh(v); }));
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/core/parallel.hpp"
 #include "eckart/core/workspace.hpp"
 #include "eckart/nn/kv_cache.hpp"
 #include "eckart/nn/linear.hpp"
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <optional>
 #include <span>
 #include <utility>
@@ -20,21 +22,22 @@ struct attention_mask {
   std::optional<index_t> key_length = std::nullopt;  ///< keys from here on are padding
 };
 
+/// Queries whose scores are computed together: for a thousand keys they stay in the second cache.
+inline constexpr index_t attention_queries = 128;
+
 /// Elements of workspace for one head.
 template <real T>
 auto scaled_dot_product_attention_worksize(index_t queries, index_t keys) -> std::size_t {
-  return workspace<T>::footprint(queries, keys);
+  return workspace<T>::footprint(std::min(queries, attention_queries), keys);
 }
 
-/// softmax(scale q k^T + mask) v (Vaswani et al. 2017, eq. 1): q (queries, d), k (keys, d),
-/// v (keys, e), out (queries, e). Throws shape_error, also where a query would see no key.
-/// 2 queries keys (d + e) FLOPs.
+/// scaled_dot_product_attention with its scores in `work` (its worksize).
 template <real T, blas_backend<T> B = openblas>
-void scaled_dot_product_attention(std::type_identity_t<matrix_view<T const>> q,
-                                  std::type_identity_t<matrix_view<T const>> k,
-                                  std::type_identity_t<matrix_view<T const>> v, T scale,
-                                  attention_mask mask, matrix_view<T> out, workspace<T>& scratch,
-                                  B const& backend = {}) {
+void scaled_dot_product_attention_work(std::type_identity_t<matrix_view<T const>> q,
+                                       std::type_identity_t<matrix_view<T const>> k,
+                                       std::type_identity_t<matrix_view<T const>> v, T scale,
+                                       attention_mask mask, matrix_view<T> out, std::span<T> work,
+                                       B const& backend = {}) {
   if (k.rows != v.rows) {
     throw shape_error(message("attention: ", k.rows, " keys, ", v.rows, " values"));
   }
@@ -46,17 +49,35 @@ void scaled_dot_product_attention(std::type_identity_t<matrix_view<T const>> q,
     throw shape_error(
         message("attention: the first of ", q.rows, " queries sees none of ", keys, " keys"));
   }
-  auto const frame = scratch.frame();
-  auto const scores = scratch.take_matrix(q.rows, keys);
-  backend.gemm(op::none, op::transpose, scale, q, k.row_range(0, keys), T{0}, scores);
-  for (index_t i = 0; i < scores.rows; ++i) {
-    auto const row = scores.row(i);
-    auto const seen = static_cast<std::size_t>(visible(i));
-    softmax(row.first(seen));
-    std::ranges::fill(row.subspan(seen), T{0});
+  for (index_t first = 0; first < q.rows; first += attention_queries) {
+    auto const queries = std::min(attention_queries, q.rows - first);
+    auto const seen = visible(first + queries - 1);  // by the last of these queries
+    auto const scores = matrix_view<T>(work.data(), queries, seen);
+    backend.gemm(op::none, op::transpose, scale, q.row_range(first, queries), k.row_range(0, seen),
+                 T{0}, scores);
+    for (index_t i = 0; i < queries; ++i) {
+      auto const row = scores.row(i);
+      auto const own = static_cast<std::size_t>(visible(first + i));
+      softmax(row.first(own));
+      std::ranges::fill(row.subspan(own), T{0});
+    }
+    backend.gemm(op::none, op::none, T{1}, matrix_view<T const>(scores), v.row_range(0, seen), T{0},
+                 out.row_range(first, queries));
   }
-  backend.gemm(op::none, op::none, T{1}, matrix_view<T const>(scores), v.row_range(0, keys), T{0},
-               out);
+}
+
+/// softmax(scale q k^T + mask) v (Vaswani et al. 2017, eq. 1): q (queries, d), k (keys, d),
+/// v (keys, e), out (queries, e). Throws shape_error, also where a query would see no key.
+/// 2 queries keys (d + e) FLOPs, less for keys that none of 128 queries sees.
+template <real T, blas_backend<T> B = openblas>
+void scaled_dot_product_attention(std::type_identity_t<matrix_view<T const>> q,
+                                  std::type_identity_t<matrix_view<T const>> k,
+                                  std::type_identity_t<matrix_view<T const>> v, T scale,
+                                  attention_mask mask, matrix_view<T> out, workspace<T>& scratch,
+                                  B const& backend = {}) {
+  auto const frame = scratch.frame();
+  auto const work = scratch.take(scaled_dot_product_attention_worksize<T>(q.rows, k.rows));
+  scaled_dot_product_attention_work(q, k, v, scale, mask, out, work, backend);
 }
 
 /// Where an attention takes queries, keys and values from: a layer each, or one layer for all,
@@ -108,8 +129,7 @@ class multi_head_attention : public attention_inputs<T> {
   /// Elements of workspace that a call with x (rows, inputs) takes at most, if a sentence has no
   /// more queries and keys than these.
   auto worksize(index_t rows, index_t queries, index_t keys) const -> std::size_t {
-    auto inner =
-        std::max(out_proj.worksize(rows), scaled_dot_product_attention_worksize<T>(queries, keys));
+    auto inner = std::max(out_proj.worksize(rows), scores_worksize(queries, keys));
     for (auto const* layer : {&q_proj, &k_proj, &v_proj, &qkv_proj}) {
       inner = std::max(inner, *layer ? (*layer)->worksize(rows) : 0);
     }
@@ -138,12 +158,12 @@ class multi_head_attention : public attention_inputs<T> {
               std::type_identity_t<matrix_view<T const>> k,
               std::type_identity_t<matrix_view<T const>> v, attention_mask mask,
               matrix_view<T> context, workspace<T>& scratch, B const& backend = {}) const {
-    auto const d = head_width();
-    for (index_t h = 0; h < heads; ++h) {
-      auto const from = h * d;
-      scaled_dot_product_attention(q.col_range(from, d), k.col_range(from, d), v.col_range(from, d),
-                                   scale, mask, context.col_range(from, d), scratch, backend);
-    }
+    attend_each(
+        1, q.rows, k.rows,
+        [&](index_t) {
+          return sentence{q, k, v, mask, context};
+        },
+        scratch, backend);
   }
 
   /// Self-attention without a cache: x and y (batch * tokens, width), sentence after sentence.
@@ -158,11 +178,15 @@ class multi_head_attention : public attention_inputs<T> {
     auto const qkv = scratch.take_matrix(x.rows, 3 * width());
     project(x, qkv, scratch, backend);
     auto const context = scratch.take_matrix(x.rows, width());
-    for (index_t b = 0; b < batch; ++b) {
+    auto const sentence_of = [&](index_t b) {
       auto const one = qkv.row_range(b * tokens, tokens);
-      attend(queries(one), keys(one), values(one), {causal, length_of(key_lengths, b)},
-             context.row_range(b * tokens, tokens), scratch, backend);
-    }
+      return sentence{queries(one),
+                      keys(one),
+                      values(one),
+                      {causal, length_of(key_lengths, b)},
+                      context.row_range(b * tokens, tokens)};
+    };
+    attend_each(batch, tokens, tokens, sentence_of, scratch, backend);
     out_proj(context, y, scratch, backend);
   }
 
@@ -181,10 +205,14 @@ class multi_head_attention : public attention_inputs<T> {
     auto const q = queries(qkv);
     auto const steps = x.rows / cache.rows();
     auto const context = scratch.take_matrix(x.rows, width());
-    for (index_t r = 0; r < cache.rows(); ++r) {
-      attend(q.row_range(r * steps, steps), cache.keys(r), cache.values(r), {.causal = true},
-             context.row_range(r * steps, steps), scratch, backend);
-    }
+    auto const sentence_of = [&](index_t r) {
+      return sentence{q.row_range(r * steps, steps),
+                      cache.keys(r),
+                      cache.values(r),
+                      {.causal = true},
+                      context.row_range(r * steps, steps)};
+    };
+    attend_each(cache.rows(), steps, cache.length(), sentence_of, scratch, backend);
     out_proj(context, y, scratch, backend);
   }
 
@@ -220,18 +248,23 @@ class multi_head_attention : public attention_inputs<T> {
     auto const q = scratch.take_matrix(x.rows, width());
     (*q_proj)(x, q, scratch, backend);
     auto const context = scratch.take_matrix(x.rows, width());
-    for (index_t first = 0; first < rows;) {
-      auto const source = source_of[static_cast<std::size_t>(first)];
-      auto last = first + 1;
-      while (last < rows && source_of[static_cast<std::size_t>(last)] == source) {
-        ++last;
+    // The rows of one sentence that begin with row r; none where it is not the first of them.
+    auto const sentence_of = [&](index_t r) {
+      auto const source = source_of[static_cast<std::size_t>(r)];
+      auto last = r;
+      if (r == 0 || source_of[static_cast<std::size_t>(r - 1)] != source) {
+        while (last < rows && source_of[static_cast<std::size_t>(last)] == source) {
+          ++last;
+        }
       }
-      auto const queries = (last - first) * steps;
-      attend(q.row_range(first * steps, queries), memory.keys(source), memory.values(source),
-             {false, length_of(key_lengths, source)}, context.row_range(first * steps, queries),
-             scratch, backend);
-      first = last;
-    }
+      auto const own = (last - r) * steps;
+      return sentence{q.row_range(r * steps, own),
+                      memory.keys(source),
+                      memory.values(source),
+                      {false, length_of(key_lengths, source)},
+                      context.row_range(r * steps, own)};
+    };
+    attend_each(rows, x.rows, memory.length(), sentence_of, scratch, backend);
     out_proj(context, y, scratch, backend);
   }
 
@@ -247,6 +280,50 @@ class multi_head_attention : public attention_inputs<T> {
   T scale = 0;         ///< of the scores; 1 where the queries carry it
 
  private:
+  /// Queries, keys and values of all heads (queries or keys, width) that see each other.
+  struct sentence {
+    matrix_view<T const> q;
+    matrix_view<T const> k;
+    matrix_view<T const> v;
+    attention_mask mask;
+    matrix_view<T> context;
+  };
+
+  auto scores_worksize(index_t queries, index_t keys) const -> std::size_t {
+    return static_cast<std::size_t>(worker_count()) *
+           scaled_dot_product_attention_worksize<T>(queries, keys);
+  }
+
+  /// All heads of `count` sentences with no more queries and keys than these, on all threads where
+  /// it is worth waking them and the backend may be called from each.
+  template <class F, class B>
+  void attend_each(index_t count, index_t most_queries, index_t most_keys, F&& sentence_of,
+                   workspace<T>& scratch, B const& backend) const {
+    auto const d = head_width();
+    auto const attend_head = [&](index_t task, std::span<T> work) {
+      sentence const s = sentence_of(task / heads);
+      auto const from = task % heads * d;
+      scaled_dot_product_attention_work(s.q.col_range(from, d), s.k.col_range(from, d),
+                                        s.v.col_range(from, d), scale, s.mask,
+                                        s.context.col_range(from, d), work, backend);
+    };
+    auto const frame = scratch.frame();
+    auto const size = scaled_dot_product_attention_worksize<T>(most_queries, most_keys);
+    auto const tasks = count * heads;
+    constexpr index_t worth_waking = 1 << 16;  // products of two numbers
+    if (std::same_as<B, openblas> && tasks * most_queries * most_keys * d > worth_waking) {
+      auto const work = scratch.take(scores_worksize(most_queries, most_keys));
+      parallel_for_workers(tasks, [&](index_t task, index_t worker) {
+        attend_head(task, work.subspan(static_cast<std::size_t>(worker) * size, size));
+      });
+      return;
+    }
+    auto const work = scratch.take(size);
+    for (index_t task = 0; task < tasks; ++task) {
+      attend_head(task, work);
+    }
+  }
+
   static void check_batch(index_t rows, index_t batch, std::span<index_t const> key_lengths) {
     if (batch < 1 || rows % batch != 0 ||
         (!key_lengths.empty() && static_cast<index_t>(key_lengths.size()) != batch)) {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include "eckart/core/allocator.hpp"
 #include "eckart/core/view.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -30,7 +33,8 @@ class kv_cache {
     rows_ = rows;
     length_ = 0;
     capacity_ = std::max(capacity_, capacity);
-    allocate();
+    make_places(rows);
+    std::iota(place_of_.begin(), place_of_.end(), index_t{0});
   }
 
   /// Adds `steps` tokens to every row: keys and values (rows * steps, width), row-major by row.
@@ -54,20 +58,37 @@ class kv_cache {
   }
 
   /// Row r continues what was row parents[r]; rows may be repeated or dropped. Throws shape_error.
-  /// Copies nothing where a row stays in its place as long as only later rows are dropped.
+  /// The first row that continues another takes its place, only the further ones are copied, to
+  /// the places of rows that nobody continues.
   void reorder(std::span<index_t const> parents) {
     auto const count = static_cast<index_t>(parents.size());
-    bool in_place = count <= rows_;
     for (index_t r = 0; r < count; ++r) {
       auto const parent = parents[static_cast<std::size_t>(r)];
       if (parent < 0 || parent >= rows_) {
         throw shape_error(message("kv_cache: row ", r, " from row ", parent, " of ", rows_));
       }
-      in_place = in_place && parent == r;
     }
-    if (!in_place) {
-      gather(parents);
+    make_places(count);
+    is_taken_.assign(is_taken_.size(), false);
+    std::ranges::fill(next_place_of_, none);
+    for (std::size_t r = 0; r < parents.size(); ++r) {
+      auto const place = place_of_[static_cast<std::size_t>(parents[r])];
+      if (!is_taken_[static_cast<std::size_t>(place)]) {
+        is_taken_[static_cast<std::size_t>(place)] = true;
+        next_place_of_[r] = place;
+      }
     }
+    index_t free = 0;
+    for (std::size_t r = 0; r < parents.size(); ++r) {
+      if (next_place_of_[r] == none) {
+        while (is_taken_[static_cast<std::size_t>(free)]) {
+          ++free;
+        }
+        copy_place(place_of_[static_cast<std::size_t>(parents[r])], free);
+        next_place_of_[r] = free++;
+      }
+    }
+    std::swap(place_of_, next_place_of_);
     rows_ = count;
   }
 
@@ -81,53 +102,52 @@ class kv_cache {
   }
 
  private:
-  using storage = std::vector<T>;  // (rows, capacity, width)
+  using storage = std::vector<T, allocator<T>>;  // (places, capacity, width)
+  static constexpr index_t none = -1;
 
   template <class Storage>
   auto slot(Storage& from, index_t r) const {
     if (r < 0 || r >= rows_) {
       throw shape_error(message("kv_cache: row ", r, " of ", rows_));
     }
-    return matrix_view(from.data() + r * capacity_ * width_, capacity_, width_);
+    auto const place = place_of_[static_cast<std::size_t>(r)];
+    return matrix_view(from.data() + place * capacity_ * width_, capacity_, width_);
   }
 
-  void allocate() {
-    auto const size = static_cast<std::size_t>(rows_ * capacity_ * width_);
-    for (auto* s : {&keys_, &values_, &spare_}) {
+  // Room for `count` rows.
+  void make_places(index_t count) {
+    auto const places = std::max(static_cast<index_t>(place_of_.size()), count);
+    auto const size = static_cast<std::size_t>(places * capacity_ * width_);
+    for (auto* s : {&keys_, &values_}) {
       if (s->size() < size) {
         s->resize(size);
       }
     }
+    place_of_.resize(static_cast<std::size_t>(places));
+    next_place_of_.resize(static_cast<std::size_t>(places));
+    is_taken_.resize(static_cast<std::size_t>(places));
   }
 
-  // Moves every row to wider slots, last row first so that nothing is overwritten.
+  // Moves every history to a wider place, the last first so that nothing is overwritten.
   void grow(index_t needed) {
     auto const old_capacity = capacity_;
+    auto const places = static_cast<index_t>(place_of_.size());
     capacity_ = std::max(2 * capacity_, needed);
-    allocate();
+    make_places(places);
     for (auto* s : {&keys_, &values_}) {
-      for (index_t r = rows_ - 1; r > 0; --r) {
-        auto const* from = s->data() + r * old_capacity * width_;
+      for (index_t p = places - 1; p > 0; --p) {
+        auto const* from = s->data() + p * old_capacity * width_;
         std::copy_backward(from, from + length_ * width_,
-                           s->data() + r * capacity_ * width_ + length_ * width_);
+                           s->data() + p * capacity_ * width_ + length_ * width_);
       }
     }
   }
 
-  // New order through the spare buffer, which then changes places with the old one.
-  void gather(std::span<index_t const> parents) {
-    auto const count = static_cast<index_t>(parents.size());
-    auto const old_rows = rows_;
-    rows_ = std::max(rows_, count);
-    allocate();
+  void copy_place(index_t from, index_t to) {
     for (auto* s : {&keys_, &values_}) {
-      for (index_t r = 0; r < count; ++r) {
-        auto const* from = s->data() + parents[static_cast<std::size_t>(r)] * capacity_ * width_;
-        std::copy_n(from, length_ * width_, spare_.data() + r * capacity_ * width_);
-      }
-      std::swap(*s, spare_);
+      std::copy_n(s->data() + from * capacity_ * width_, length_ * width_,
+                  s->data() + to * capacity_ * width_);
     }
-    rows_ = old_rows;
   }
 
   index_t width_;
@@ -136,7 +156,9 @@ class kv_cache {
   index_t capacity_ = 0;
   storage keys_;
   storage values_;
-  storage spare_;
+  std::vector<index_t> place_of_;  // of each row, in the storages
+  std::vector<index_t> next_place_of_;
+  std::vector<bool> is_taken_;  // of each place
 };
 
 }  // namespace v0

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "eckart/backend/row_kernels.hpp"
 #include "eckart/core/parallel.hpp"
 #include "eckart/core/view.hpp"
 
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <utility>
 
 namespace eckart {
@@ -59,7 +61,7 @@ class layer_norm {
     check(x.cols);
     parallel_rows(x.rows, x.cols, [&](index_t first, index_t last) {
       for (index_t i = first; i < last; ++i) {
-        normalize(x.data + i * x.ld);
+        add_and_normalize(nullptr, x.data + i * x.ld);
       }
     });
   }
@@ -73,12 +75,7 @@ class layer_norm {
     }
     parallel_rows(x.rows, x.cols, [&](index_t first, index_t last) {
       for (index_t i = first; i < last; ++i) {
-        auto* row = x.data + i * x.ld;
-        auto const* other = residual.data + i * residual.ld;
-        for (index_t j = 0; j < x.cols; ++j) {
-          row[j] += other[j];
-        }
-        normalize(row);
+        add_and_normalize(residual.data + i * residual.ld, x.data + i * x.ld);
       }
     });
   }
@@ -90,8 +87,19 @@ class layer_norm {
     }
   }
 
-  void normalize(T* row) const {
+  // other may be null.
+  void add_and_normalize(T const* other, T* row) const {
     auto const n = width();
+#ifdef ECKART_HAS_ROW_KERNELS
+    if constexpr (std::same_as<T, float>) {
+      detail::best_row_kernels().add_and_normalize(row, other, weight_.data(), bias_.data(), n,
+                                                   epsilon_);
+      return;
+    }
+#endif
+    for (index_t j = 0; other != nullptr && j < n; ++j) {
+      row[j] += other[j];
+    }
     auto const mean =
         detail::lane_sum<T>(n, [row](index_t j) { return row[j]; }) / static_cast<T>(n);
     auto const variance = detail::lane_sum<T>(n,

@@ -1,18 +1,28 @@
 #pragma once
 
+#include "eckart/backend/row_kernels.hpp"
 #include "eckart/core/view.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
+#include <iterator>
 #include <limits>
 #include <span>
 
 namespace eckart {
 inline namespace v0 {
 
-/// x_i <- exp(x_i - max x) / sum_j exp(x_j - max x), in place; x must not be empty.
+/// x_i <- exp(x_i - max x) / sum_j exp(x_j - max x), in place; x must not be empty. In float an
+/// exponential below 1e-38 is 0.
 template <real T>
 void softmax(std::span<T> x) {
+#ifdef ECKART_HAS_ROW_KERNELS
+  if constexpr (std::same_as<T, float>) {
+    detail::best_row_kernels().softmax(x.data(), std::ssize(x));
+    return;
+  }
+#endif
   auto const largest = *std::ranges::max_element(x);
   T sum = 0;
   for (auto& value : x) {
@@ -28,6 +38,14 @@ void softmax(std::span<T> x) {
 /// log sum_j exp(x_j), shifted by the largest entry and summed in double; x must not be empty.
 template <real T>
 auto log_sum_exp(std::span<T const> x) -> double {
+#ifdef ECKART_HAS_ROW_KERNELS
+  if constexpr (std::same_as<T, float>) {
+    float most = 0;
+    auto const total = detail::best_row_kernels().exp_sum(x.data(), std::ssize(x), most);
+    return std::isfinite(most) ? static_cast<double>(most) + std::log(total)
+                               : static_cast<double>(most);
+  }
+#endif
   auto const largest = static_cast<double>(*std::ranges::max_element(x));
   if (!std::isfinite(largest)) {
     return largest;

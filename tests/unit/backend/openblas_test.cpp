@@ -200,7 +200,9 @@ TEST_CASE_TEMPLATE("a leading dimension beyond 32 bits is refused and nothing is
   auto const row_out = matrix_view<T>(result.data(), 1, 2);
   auto const column_out = matrix_view<T>(result.data(), 2, 1);
   auto const square_out = matrix_view<T>(result.data(), 2, 2);
-  CHECK(product(op::none, op::none, scalar, row, row_out) == expected);
+  if constexpr (std::same_as<T, double>) {  // of floats no BLAS is asked
+    CHECK(product(op::none, op::none, scalar, row, row_out) == expected);
+  }
   CHECK(product(op::transpose, op::none, row, scalar, column_out) == expected);
   CHECK(product(op::transpose, op::none, row, row, square_out) == expected);
   for (auto const x : result) {
