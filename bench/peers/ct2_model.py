@@ -17,10 +17,11 @@ def token_names(shape: Shape) -> list[str]:
 
 
 class _Filler:
-    """Puts the tensors where the specification wants them."""
+    """Puts the tensors where one specification wants them."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
+        self._tokens = weights["model.shared.weight"].copy()  # quantization works in place
 
     def linear(self, spec: common_spec.LinearSpec, *names: str) -> None:
         """One layer that answers the outputs of all the named ones."""
@@ -49,7 +50,7 @@ class _Filler:
 
     def embeddings(self, spec: object, tokens: common_spec.EmbeddingsSpec, side: str) -> None:
         spec.scale_embeddings = 1.0
-        tokens.weight = self._weights["model.shared.weight"]
+        tokens.weight = self._tokens
         positions = self._weights[f"model.{side}.embed_positions.weight"]
         spec.position_encodings.encodings = positions[POSITION_OFFSET:]
         self.layer_norm(spec.layernorm_embedding, f"model.{side}.layernorm_embedding")
@@ -68,7 +69,7 @@ class _Filler:
             self.self_attention(layer.self_attention, f"{name}.self_attn")
             self.cross_attention(layer.attention, f"{name}.encoder_attn")
             self.feed_forward(layer.ffn, name)
-        spec.projection.weight = self._weights["model.shared.weight"]
+        spec.projection.weight = self._tokens
 
 
 def _save(spec: object, directory: Path, quantization: str | None) -> None:
@@ -87,10 +88,10 @@ def write_model(directory: Path, shape: Shape, weights: Weights, quantization: s
         "activation": common_spec.Activation.GELU,
         "layernorm_embedding": True,
     }
-    fill = _Filler(weights)
     names = token_names(shape)
 
     whole = transformer_spec.TransformerSpec.from_config(shape.layers, shape.heads, **sizes)
+    fill = _Filler(weights)
     fill.encoder(whole.encoder)
     fill.decoder(whole.decoder)
     whole.register_source_vocabulary(names)
@@ -99,7 +100,7 @@ def write_model(directory: Path, shape: Shape, weights: Weights, quantization: s
     _save(whole, directory / "translator", quantization)
 
     stack = transformer_spec.TransformerEncoderSpec(shape.layers, shape.heads, **sizes)
-    fill.encoder(stack)
+    _Filler(weights).encoder(stack)
     encoder = transformer_spec.TransformerEncoderModelSpec(stack)
     encoder.register_vocabulary(names)
     _save(encoder, directory / "encoder", quantization)
