@@ -70,6 +70,7 @@ class _Filler:
             self.cross_attention(layer.attention, f"{name}.encoder_attn")
             self.feed_forward(layer.ffn, name)
         spec.projection.weight = self._tokens
+        spec.projection.bias = self._weights["final_logits_bias"].reshape(-1)
 
 
 def _save(spec: object, directory: Path, quantization: str | None) -> None:

@@ -58,9 +58,8 @@ def main() -> None:
         {
             "threads": threads,
             "version": ctranslate2.__version__,
-            "blas": "CTranslate2's own choice of oneDNN or MKL" if mkl is None
-            else f"CT2_USE_MKL={mkl}",
             "supported_compute_types": sorted(ctranslate2.get_supported_compute_types("cpu")),
+            **({} if mkl is None else {"environment": f"CT2_USE_MKL={mkl}"}),
         },
     )
 

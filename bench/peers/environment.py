@@ -43,7 +43,7 @@ def enter(work_directory: Path) -> None:
     stamp = directory / "requirements.txt"
     if not stamp.exists() or stamp.read_text() != REQUIREMENTS.read_text():
         note(f"installing the peers into {directory}")
-        venv.create(directory, with_pip=True)
+        venv.create(directory, clear=True, symlinks=True, with_pip=True)
         install(directory, "-r", str(REQUIREMENTS))
         stamp.write_text(REQUIREMENTS.read_text())
     python = str(directory / "bin" / "python")

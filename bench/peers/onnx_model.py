@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from shape import EOS, EPSILON, POSITION_OFFSET, Shape
+from shape import EPSILON, POSITION_OFFSET, Shape
 from weights import Weights
 
 FUSED = "com.microsoft"  # the domain of ONNX Runtime's fused nodes
@@ -102,11 +102,15 @@ class Graph:
 
     # --- layers ---
 
-    def product(self, x: str, *names: str) -> str:
-        """x W^T for the weights below each other, without the bias."""
+    def joint_weight(self, *names: str) -> str:
+        """W^T for the weights W below each other."""
         joint = "+".join(f"{name}.weight" for name in names)
         values = np.concatenate([self._weights[f"{name}.weight"] for name in names]).T
-        return self.node("MatMul", x, self.tensor(f"{joint}.T", values))
+        return self.tensor(f"{joint}.T", values)
+
+    def product(self, x: str, *names: str) -> str:
+        """x W^T without the bias."""
+        return self.node("MatMul", x, self.joint_weight(*names))
 
     def bias(self, *names: str) -> str:
         joint = "+".join(f"{name}.bias" for name in names)
@@ -132,25 +136,34 @@ class Graph:
     def attention(self, inputs: Sequence[str], outputs: int = 1) -> list[str]:
         return self.nodes("MultiHeadAttention", inputs, outputs, FUSED, num_heads=self.shape.heads)
 
-    def self_attention(self, x: str, layer: str, past: Sequence[str] = ()) -> list[str]:
-        """The layer's states after it; with past keys and values also the present ones."""
-        name = f"{layer}.self_attn"
-        qkv_names = [f"{name}.{p}_proj" for p in "qkv"]
-        qkv = self.nodes("Split", [self.product(x, *qkv_names)], 3, axis=-1)
-        inputs = [*qkv, self.bias(*qkv_names), *(["", "", *past] if past else [])]
-        update, *present = self.attention(inputs, 3 if past else 1)
+    def after_attention(self, x: str, update: str, name: str) -> str:
         out = f"{name}.out_proj"
-        return [self.add_and_normalize(x, self.product(update, out), self.bias(out),
-                                       f"{name}_layer_norm"), *present]
+        return self.add_and_normalize(x, self.product(update, out), self.bias(out),
+                                      f"{name}_layer_norm")
+
+    def self_attention(self, x: str, layer: str) -> str:
+        """All tokens see each other. One node with the product in it: of 512 tokens 1 to 5 % faster
+        than product, split and MultiHeadAttention."""
+        name = f"{layer}.self_attn"
+        names = [f"{name}.{p}_proj" for p in "qkv"]
+        update = self.node("Attention", x, self.joint_weight(*names), self.bias(*names),
+                           domain=FUSED, num_heads=self.shape.heads)
+        return self.after_attention(x, update, name)
+
+    def cached_self_attention(self, x: str, layer: str, past: Sequence[str]) -> list[str]:
+        """The layer's states after it, and the present keys and values."""
+        name = f"{layer}.self_attn"
+        names = [f"{name}.{p}_proj" for p in "qkv"]
+        qkv = self.nodes("Split", [self.product(x, *names)], 3, axis=-1)
+        update, *present = self.attention([*qkv, self.bias(*names), "", "", *past], 3)
+        return [self.after_attention(x, update, name), *present]
 
     def cross_attention(self, x: str, layer: str, keys: str, values: str) -> str:
         """x (sentences, beams, width): the beams of a sentence share its keys and values."""
         name = f"{layer}.encoder_attn"
         queries = self.linear(x, f"{name}.q_proj")
         (update,) = self.attention([queries, keys, values])
-        out = f"{name}.out_proj"
-        return self.add_and_normalize(x, self.product(update, out), self.bias(out),
-                                      f"{name}_layer_norm")
+        return self.after_attention(x, update, name)
 
     def feed_forward(self, x: str, layer: str) -> str:
         inner = self.node("BiasGelu", self.product(x, f"{layer}.fc1"), self.bias(f"{layer}.fc1"),
@@ -159,12 +172,10 @@ class Graph:
                                       self.bias(f"{layer}.fc2"), f"{layer}.final_layer_norm")
 
     def logits(self, x: str) -> str:
-        """(rows, vocabulary); the bias of the logits forbids the end of the text."""
+        """(rows, vocabulary)."""
         rows = self.node("Reshape", x, self.integers(-1, self.shape.d_model))
-        bias = np.zeros(self.shape.vocab_size, np.float32)
-        bias[EOS] = -np.inf
         return self.node("Gemm", rows, self.tensor("model.shared.weight"),
-                         self.tensor("final_logits_bias", bias), transB=1)
+                         self.tensor("final_logits_bias"), transB=1)
 
 
 def encoder_graph(graph: Graph) -> None:
@@ -177,7 +188,7 @@ def encoder_graph(graph: Graph) -> None:
     x = graph.embedding(ids, graph.node("Add", positions, first), "encoder")
     for i in range(graph.shape.layers):
         layer = f"model.encoder.layers.{i}"
-        (x,) = graph.self_attention(x, layer)
+        x = graph.self_attention(x, layer)
         x = graph.feed_forward(x, layer)
     graph.output(x, "states", ["batch", "tokens", graph.shape.d_model])
 
@@ -209,7 +220,7 @@ def _decoder_step(graph: Graph, beams: int) -> str:
         past = [graph.input(f"{p}_past_{i}", ["rows", heads, "length", size]) for p in "kv"]
         if parents:
             past = [graph.node("Gather", cache, parents, axis=0) for cache in past]
-        x, *present = graph.self_attention(x, layer, past)
+        x, *present = graph.cached_self_attention(x, layer, past)
         for p, cache in zip("kv", present):
             graph.output(cache, f"{p}_present_{i}", ["rows", heads, "length + 1", size])
         memory = [graph.input(f"{p}_memory_{i}", ["batch", heads, "tokens", size]) for p in "kv"]

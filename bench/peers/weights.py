@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shape import BOS, DECODER_START, EOS, PAD, POSITION_OFFSET, Shape
+from shape import BOS, DECODER_START, EOS, FIRST_FREE, PAD, POSITION_OFFSET, Shape
 
 Weights = dict[str, np.ndarray]
 
@@ -15,6 +15,7 @@ LINEAR_DEVIATION = 0.02
 # Wide enough that the distributions of the next token are peaked, as trained ones are: the running
 # scores of beams stay small and near ties, which rounding could decide, are rare.
 EMBEDDING_DEVIATION = 0.2
+NEVER = -1000  # a logit that is no probability
 
 
 class _Generator:
@@ -65,19 +66,24 @@ def random_weights(shape: Shape, seed: int = 1) -> Weights:
 
     The last layer norm has random signs. Without them the residual path would carry each token's
     own embedding to the output table, whose best match it is: all texts would repeat one token.
+    The end of the text has no probability at all: engines differ in whether they forbid it before
+    or after the softmax, which moves the scores of beams.
     """
     generator = _Generator(seed)
     generator.normal("model.shared.weight", (shape.vocab_size, shape.d_model), EMBEDDING_DEVIATION)
     generator.stack("encoder", shape)
     generator.stack("decoder", shape)
     generator.flip_signs(f"model.decoder.layers.{shape.layers - 1}.final_layer_norm.weight")
+    bias = np.zeros((1, shape.vocab_size), np.float32)
+    bias[0, EOS] = NEVER
+    generator.weights["final_logits_bias"] = bias
     return generator.weights
 
 
 def random_sources(shape: Shape, batch: int, tokens: int, seed: int) -> list[list[int]]:
     """Source texts: ids that are no special tokens."""
     random = np.random.default_rng([seed, batch, tokens])
-    return random.integers(5, shape.vocab_size, (batch, tokens)).tolist()
+    return random.integers(FIRST_FREE, shape.vocab_size, (batch, tokens)).tolist()
 
 
 def write_safetensors(path: Path, weights: Weights) -> None:
