@@ -11,7 +11,7 @@ import numpy as np
 from process import Peer
 from work import Work
 
-BOUND = 1e-4  # of an encoder's states, in parts of the largest one if that is above 1
+BOUND = 1e-4  # of numbers, in parts of the largest one if that is above 1
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,18 @@ class Check:
     text: str
 
 
-def _compare_states(reference: Path, other: Path) -> tuple[bool, str]:
-    expected, states = (np.fromfile(path, np.float32) for path in (reference, other))
-    if expected.shape != states.shape:
-        return False, f"{states.size} numbers, not {expected.size}"
-    difference = float(np.abs(states - expected).max())
+def compare_numbers(expected: np.ndarray, other: np.ndarray) -> tuple[bool, str]:
+    """Whether they agree up to rounding, and what to say about it."""
+    if expected.shape != other.shape:
+        return False, f"{other.size} numbers, not {expected.size}"
+    difference = float(np.abs(other - expected).max())
     scale = float(np.abs(expected).max())
     return (difference <= BOUND * max(1.0, scale),  # false for NaN
-            f"largest difference {difference:.1e} of {scale:.2f}")
+            f"largest difference {difference:.1e} of {scale:.3g}")
+
+
+def _compare_states(reference: Path, other: Path) -> tuple[bool, str]:
+    return compare_numbers(np.fromfile(reference, np.float32), np.fromfile(other, np.float32))
 
 
 def _compare_ids(expected: list[list[int]], ids: list[list[int]]) -> tuple[bool, str]:

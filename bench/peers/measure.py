@@ -20,6 +20,8 @@ from work import NEW_TOKENS, Work
 # spinning is switched off, which would slow him down where it matters.
 PAUSE = 0.05
 
+_FACTS = ("version", "blas", "supported_compute_types", "environment")
+
 
 @dataclass
 class Measurements:
@@ -38,6 +40,27 @@ class Measurements:
         """Processors that were busy beside the worker that was measured, on average."""
         elapsed = sum(turn.elapsed for turn in self.turns)
         return max(0.0, sum(turn.busy for turn in self.turns) / elapsed) if elapsed else 0.0
+
+    def start(self, peer: Peer, threads: int, scratch: Path) -> Worker:
+        """A worker; what it says of itself is kept."""
+        worker = Worker(peer, threads, scratch / f"{peer.name}.log")
+        facts = {key: value for key, value in worker.loaded.items() if key in _FACTS}
+        self.peers[peer.name] = facts | worker.facts()
+        return worker
+
+    def ask(self, worker: Worker, request: dict) -> dict:
+        """The worker's answer, after a pause."""
+        time.sleep(PAUSE)
+        with ForeignLoad(worker) as turn:
+            reply = worker.ask(request)
+        self.turns.append(turn)
+        return reply
+
+
+def turns(all_: list, round_: int) -> list:
+    """Every round begins with another one, so that nobody always follows the same."""
+    first = round_ % len(all_)
+    return all_[first:] + all_[:first]
 
 
 class Measurer:
@@ -61,24 +84,17 @@ class Measurer:
         if not others:
             return
         with ExitStack() as stack:
-            workers = [stack.enter_context(self._start(peer, threads)) for peer in self._peers]
+            workers = [stack.enter_context(self.found.start(peer, threads, self._scratch)) for peer in self._peers]
             for item in others:
                 note(f"threads: {threads}, {item.title}")
                 self._measure(threads, item, workers)
 
-    def _start(self, peer: Peer, threads: int) -> Worker:
-        worker = Worker(peer, threads, self._scratch / f"{peer.name}.log")
-        facts = {key: value for key, value in worker.loaded.items()
-                 if key in ("version", "blas", "supported_compute_types", "environment")}
-        self.found.peers[peer.name] = facts | worker.facts()
-        return worker
-
     def _measure_loading(self, threads: int, item: Work) -> None:
         """Round 0 brings the files into the page cache."""
         for round_ in range(self._rounds + 1):
-            for peer in self._turns(self._peers, round_):
+            for peer in turns(self._peers, round_):
                 time.sleep(PAUSE)
-                with self._start(peer, threads) as worker:
+                with self.found.start(peer, threads, self._scratch) as worker:
                     if round_ > 0:
                         loaded = worker.loaded
                         self.found.add(threads, item.name, peer.name, loaded["load_ms"])
@@ -89,20 +105,17 @@ class Measurer:
         sources = random_sources(self._shape, item.batch, item.tokens, self._seed)
         answers: dict[str, Path | list] = {}
         for round_ in range(self._rounds + 1):
-            for worker in self._turns(workers, round_):
+            for worker in turns(workers, round_):
                 request = self._request(item, sources)
                 name = worker.peer.name
                 if round_ == 0 and item.kind == "encode":
                     answers[name] = self._scratch / f"{name}.states"
                     request["output"] = str(answers[name])
-                time.sleep(PAUSE)
-                with ForeignLoad(worker) as foreign:
-                    reply = worker.ask(request)
+                reply = self.found.ask(worker, request)
                 if round_ == 0:
                     answers.setdefault(name, reply.get("ids", []))
                 else:
                     self.found.add(threads, item.name, name, reply["ms"])
-                    self.found.turns.append(foreign)
         self.found.checks += compare(item, threads, self._peers, answers)
 
     @staticmethod
@@ -111,9 +124,3 @@ class Measurer:
             return {"do": "encode", "sources": sources}
         return {"do": "generate", "sources": sources, "beams": item.beams,
                 "new_tokens": NEW_TOKENS}
-
-    @staticmethod
-    def _turns(all_: list, round_: int) -> list:
-        """Every round begins with another one, so that nobody always follows the same."""
-        first = round_ % len(all_)
-        return all_[first:] + all_[:first]

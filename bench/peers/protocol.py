@@ -52,24 +52,30 @@ def _answer(model: Model, request: dict) -> dict:
     raise ValueError(f"unknown request '{what}'")
 
 
-def serve(load: Callable[[], Model], description: dict) -> None:
-    """Says what was loaded, then answers until the input ends. The peer's library is imported
-    before, so that its memory does not count as the model's."""
-    # The libraries may write to standard output, which the protocol needs for itself.
+def open_channel() -> Callable[[dict], None]:
+    """The function that sends a reply. Whatever else is printed goes to standard error."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return lambda reply: print(json.dumps(reply), file=replies, flush=True)
 
-    def say(reply: dict) -> None:
-        print(json.dumps(reply), file=replies, flush=True)
 
+def answer_requests(say: Callable[[dict], None], answer: Callable[[dict], dict]) -> None:
+    """Until the input ends."""
+    for line in sys.stdin:
+        try:
+            say(answer(json.loads(line)))
+        except Exception as failure:  # noqa: BLE001  # told to whoever asked
+            say({"error": f"{type(failure).__name__}: {failure}"})
+
+
+def serve(load: Callable[[], Model], description: dict) -> None:
+    """Loads the model, says so, and answers for it. The peer's library is imported before, so that
+    its memory is in the figure from before."""
+    say = open_channel()
     before = resident_mib()
     start = time.perf_counter()
     model = load()
     ms = (time.perf_counter() - start) * 1e3
-    say({"load_ms": ms, "resident_mib": resident_mib(), "resident_mib_before": before}
-        | description)
-    for line in sys.stdin:
-        try:
-            say(_answer(model, json.loads(line)))
-        except Exception as failure:  # noqa: BLE001  # told to whoever asked
-            say({"error": f"{type(failure).__name__}: {failure}"})
+    loaded = {"load_ms": ms, "resident_mib": resident_mib(), "resident_mib_before": before}
+    say(loaded | description)
+    answer_requests(say, lambda request: _answer(model, request))

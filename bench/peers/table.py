@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
+from environment import note
 from measure import Measurements
 from process import Peer
 
@@ -95,6 +96,21 @@ class Report:
                     parts.append(f"{n} {plural}: time of {own.name} over that of\n"
                                  + format_table(rows))
         return "\n\n".join(parts)
+
+    def finish(self, json_file: Path | None, **more: object) -> int:
+        """Prints everything, writes the file if one is given, and answers the exit status: 1 where
+        answers that must agree do not."""
+        print(self.text())
+        print("\nanswers")
+        for check in self._found.checks:
+            print(f"{check.work}, threads: {check.threads}, {check.peer} beside {check.reference}: "
+                  f"{check.text}")
+        if json_file:
+            write_json(json_file, self.content(**more))
+        wrong = [check for check in self._found.checks if check.exact and not check.agrees]
+        for check in wrong:
+            note(f"WRONG: {check.work}, threads: {check.threads}, {check.peer}: {check.text}")
+        return 1 if wrong else 0
 
     def content(self, **more: object) -> dict:
         """What goes into the JSON file."""
