@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,8 @@ def compare(work: Work, threads: int, peers: list[Peer], answers: Mapping[str, P
             ) -> list[Check]:
     """Every peer's answer beside that of the first exact peer: a file of states or lists of ids."""
     reference = next((peer.name for peer in peers if peer.exact), peers[0].name)
-    function = _compare_states if work.kind == "encode" else _compare_ids
+    function: Callable[[Any, Any], tuple[bool, str]] = (
+        _compare_states if work.kind == "encode" else _compare_ids)
     checks = []
     for peer in peers:
         if peer.name != reference:

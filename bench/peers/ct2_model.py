@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ctranslate2.specs import common_spec, transformer_spec
@@ -37,18 +38,18 @@ class _Filler:
         self.linear(spec.linear_1, f"{layer}.fc2")
         self.layer_norm(spec.layer_norm, f"{layer}.final_layer_norm")
 
-    def self_attention(self, spec: object, name: str) -> None:
+    def self_attention(self, spec: Any, name: str) -> None:
         self.linear(spec.linear[0], *(f"{name}.{p}_proj" for p in "qkv"))
         self.linear(spec.linear[1], f"{name}.out_proj")
         self.layer_norm(spec.layer_norm, f"{name}_layer_norm")
 
-    def cross_attention(self, spec: object, name: str) -> None:
+    def cross_attention(self, spec: Any, name: str) -> None:
         self.linear(spec.linear[0], f"{name}.q_proj")
         self.linear(spec.linear[1], f"{name}.k_proj", f"{name}.v_proj")
         self.linear(spec.linear[2], f"{name}.out_proj")
         self.layer_norm(spec.layer_norm, f"{name}_layer_norm")
 
-    def embeddings(self, spec: object, tokens: common_spec.EmbeddingsSpec, side: str) -> None:
+    def embeddings(self, spec: Any, tokens: common_spec.EmbeddingsSpec, side: str) -> None:
         spec.scale_embeddings = 1.0
         tokens.weight = self._tokens
         positions = self._weights[f"model.{side}.embed_positions.weight"]
@@ -73,7 +74,7 @@ class _Filler:
         spec.projection.bias = self._weights["final_logits_bias"].reshape(-1)
 
 
-def _save(spec: object, directory: Path, quantization: str | None) -> None:
+def _save(spec: Any, directory: Path, quantization: str | None) -> None:
     spec.config.layer_norm_epsilon = EPSILON
     spec.validate()
     spec.optimize(quantization=quantization)

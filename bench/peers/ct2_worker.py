@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -25,7 +26,7 @@ class Model:
             "intra_threads": threads,
         }
         self._translator = ctranslate2.Translator(str(directory / "translator"), **self._options)
-        self._encoder: ctranslate2.Encoder | None = None
+        self._encoder: Any = None
         self._names: list[str] = []
         self._ids: dict[str, int] = {}
 

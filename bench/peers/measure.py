@@ -44,7 +44,7 @@ class Measurements:
     def start(self, peer: Peer, threads: int, scratch: Path) -> Worker:
         """A worker; what it says of itself is kept."""
         worker = Worker(peer, threads, scratch / f"{peer.name}.log")
-        facts = {key: value for key, value in worker.loaded.items() if key in _FACTS}
+        facts = {key: worker.loaded[key] for key in _FACTS if key in worker.loaded}
         self.peers[peer.name] = facts | worker.facts()
         return worker
 
@@ -84,7 +84,8 @@ class Measurer:
         if not others:
             return
         with ExitStack() as stack:
-            workers = [stack.enter_context(self.found.start(peer, threads, self._scratch)) for peer in self._peers]
+            workers = [stack.enter_context(self.found.start(peer, threads, self._scratch))
+                       for peer in self._peers]
             for item in others:
                 note(f"threads: {threads}, {item.title}")
                 self._measure(threads, item, workers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -71,13 +72,13 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, kind, dims))
 
     def nodes(self, kind: str, inputs: Sequence[str], outputs: int, domain: str = "",
-              **attributes: object) -> list[str]:
+              **attributes: Any) -> list[str]:
         """A node with several outputs."""
         names = [f"{kind}_{len(self._nodes)}_{i}" for i in range(outputs)]
         self._nodes.append(helper.make_node(kind, inputs, names, domain=domain, **attributes))
         return names
 
-    def node(self, kind: str, *inputs: str, domain: str = "", **attributes: object) -> str:
+    def node(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         return self.nodes(kind, inputs, 1, domain, **attributes)[0]
 
     def integers(self, *values: int) -> str:

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from onnxruntime import OrtValue
 
 import protocol
 from shape import DECODER_START, POSITION_OFFSET
 
-Value = onnxruntime.OrtValue
 
-
-def _value(array: np.ndarray) -> Value:
-    return Value.ortvalue_from_numpy(array)
+def _value(array: np.ndarray) -> OrtValue:
+    return OrtValue.ortvalue_from_numpy(array)
 
 
 class Graph:
@@ -31,7 +30,7 @@ class Graph:
             str(path), options, providers=["CPUExecutionProvider"])
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def __call__(self, inputs: dict[str, Value]) -> dict[str, Value]:
+    def __call__(self, inputs: dict[str, OrtValue]) -> dict[str, OrtValue]:
         results = self._session.run_with_ort_values(self._outputs, inputs)
         return dict(zip(self._outputs, results))
 
@@ -48,36 +47,35 @@ class Model:
     def __init__(self, directory: Path, threads: int) -> None:
         self._directory = directory
         self._threads = threads
-        self._encoder = self._load("encoder")
-        self._memory = self._load("memory")
-        self._greedy = self._load("greedy")
-        self._beam: Graph | None = None
+        self._graphs = {name: self._load(name) for name in ("encoder", "memory", "greedy")}
 
     def _load(self, name: str) -> Graph:
         return Graph(self._directory / f"{name}.onnx", self._threads)
 
     def prepare(self, request: dict) -> None:
-        if request["do"] == "generate" and request["beams"] > 1 and self._beam is None:
-            self._beam = self._load("beam")
+        has_beams = request["do"] == "generate" and request["beams"] > 1
+        if has_beams and "beam" not in self._graphs:
+            self._graphs["beam"] = self._load("beam")
 
-    def _states(self, sources: protocol.Sources) -> Value:
-        return self._encoder({"ids": _value(np.asarray(sources, np.int64))})["states"]
+    def _states(self, sources: protocol.Sources) -> OrtValue:
+        return self._graphs["encoder"]({"ids": _value(np.asarray(sources, np.int64))})["states"]
 
     def encode(self, sources: protocol.Sources) -> np.ndarray:
         return self._states(sources).numpy()
 
     def generate(self, sources: protocol.Sources, beams: int, new_tokens: int) -> list[list[int]]:
-        graph = self._greedy if beams == 1 else self._beam
+        graph = self._graphs["greedy" if beams == 1 else "beam"]
         rows = len(sources) * beams
-        inputs = self._memory({"states": self._states(sources)})
+        inputs = self._graphs["memory"]({"states": self._states(sources)})
         for name, (heads, size) in graph.cache_shapes().items():
             inputs[name] = _value(np.empty((rows, heads, 0, size), np.float32))
         inputs["tokens"] = _value(np.full((rows, 1), DECODER_START, np.int64))
         if beams == 1:
-            return self._search_greedily(inputs, new_tokens)
-        return self._search_beams(inputs, len(sources), beams, new_tokens)
+            return self._search_greedily(graph, inputs, new_tokens)
+        return self._search_beams(graph, inputs, (len(sources), beams), new_tokens)
 
-    def _step(self, graph: Graph, inputs: dict[str, Value], position: int) -> dict[str, Value]:
+    def _step(self, graph: Graph, inputs: dict[str, OrtValue], position: int
+              ) -> dict[str, OrtValue]:
         """Runs the graph; its new caches and tokens become inputs of the next step."""
         inputs["position_row"] = _value(np.array([position + POSITION_OFFSET]))
         outputs = graph(inputs)
@@ -87,12 +85,14 @@ class Model:
                 inputs[name.replace("_present_", "_past_")] = value
         return outputs
 
-    def _search_greedily(self, inputs: dict[str, Value], new_tokens: int) -> list[list[int]]:
-        tokens = [self._step(self._greedy, inputs, i)["next_tokens"] for i in range(new_tokens)]
+    def _search_greedily(self, graph: Graph, inputs: dict[str, OrtValue], new_tokens: int
+                         ) -> list[list[int]]:
+        tokens = [self._step(graph, inputs, i)["next_tokens"] for i in range(new_tokens)]
         return np.concatenate([t.numpy() for t in tokens], axis=1).tolist()
 
-    def _search_beams(self, inputs: dict[str, Value], sentences: int, beams: int,
+    def _search_beams(self, graph: Graph, inputs: dict[str, OrtValue], shape: tuple[int, int],
                       new_tokens: int) -> list[list[int]]:
+        sentences, beams = shape
         # All rows begin alike: only the first may count, or all would stay alike.
         scores = np.full((sentences, beams), -1e9, np.float32)
         scores[:, 0] = 0
@@ -102,7 +102,7 @@ class Model:
         history = np.empty((sentences * beams, 0), np.int64)
         for i in range(new_tokens):
             inputs["parents"] = _value(parents)
-            outputs = self._step(self._beam, inputs, i)
+            outputs = self._step(graph, inputs, i)
             inputs["scores"] = outputs["next_scores"]
             parents = (outputs["next_beams"].numpy() + first_row).reshape(-1)
             history = np.hstack([history[parents], outputs["next_tokens"].numpy()])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,10 +46,8 @@ class Worker:
             raise
 
     def ask(self, request: dict) -> dict:
-        try:
+        with suppress(BrokenPipeError):  # the missing reply tells
             print(json.dumps(request), file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # the missing reply tells
         return self._reply()
 
     def facts(self) -> dict[str, str]:
@@ -57,7 +56,7 @@ class Worker:
         for line in self.log.read_text(errors="replace").splitlines():
             for name in self.peer.told_by_log:
                 if f"{name}: " in line:
-                    found[name] = name + " " + line.partition(f"{name}: ")[2]
+                    found[name] = line.partition(f"{name}: ")[2]
         return found
 
     def cpu_seconds(self) -> float:
@@ -66,7 +65,10 @@ class Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
-        self._process.stdin.close()
+        """Ends the worker, which stops at the end of its input."""
+        assert self._process.stdin and self._process.stdout  # they are pipes
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -81,6 +83,7 @@ class Worker:
         self.close()
 
     def _reply(self) -> dict:
+        assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
             status = self._process.wait()

@@ -68,10 +68,10 @@ def write_json(path: Path, content: dict) -> None:
             json.dump(content, file, indent=1)
             file.write("\n")
             file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
         except BaseException:
-            os.unlink(file.name)
+            Path(file.name).unlink()
             raise
 
 
@@ -128,7 +128,8 @@ class Report:
         lines = [f"{processor()}, {os.cpu_count()} processors"]
         for name, facts in self._found.peers.items():
             lines.append(f"{name}: " + ", ".join(
-                " ".join(v) if isinstance(v, list) else str(v) for v in facts.values()))
+                f"{key.replace('_', ' ')} {' '.join(value) if isinstance(value, list) else value}"
+                for key, value in facts.items()))
         lines += [f"{k}={v}" for k, v in environment_variables().items()]
         lines.append("processors that other programs kept busy meanwhile: "
                      f"{self._found.foreign_processors():.2f} on average")

@@ -58,7 +58,8 @@ class _Generator:
             self.layer_norm(f"{layer}.final_layer_norm", d)
 
     def flip_signs(self, name: str) -> None:
-        self.weights[name] *= self._random.choice(np.float32([-1, 1]), self.weights[name].shape)
+        values = self.weights[name]
+        values *= self._random.choice(np.array([-1, 1], np.float32), values.shape)
 
 
 def random_weights(shape: Shape, seed: int = 1) -> Weights:
