@@ -30,6 +30,9 @@ struct row_kernels {
   /// c (rows, n) = alpha a (rows, k) b (k, n) + beta c; c is not read where beta is 0.
   void (*weighted_rows)(float alpha, float const* a, index_t lda, index_t rows, float const* b,
                         index_t ldb, index_t k, float beta, float* c, index_t ldc, index_t n);
+  /// bytes_i = 128 + x_i / scale, to nearest; answers scale = max |x| / 127, NaN where a number is
+  /// not finite.
+  float (*to_bytes)(float const* x, index_t n, unsigned char* bytes);
 };
 
 /// Wider sums of weighted rows are a matter for BLAS.

@@ -6,6 +6,7 @@
 using whole [[gnu::vector_size(ECKART_LANES * 4)]] = float;
 using bits [[gnu::vector_size(ECKART_LANES * 4)]] = int;
 using unaligned [[gnu::vector_size(ECKART_LANES * 4), gnu::aligned(4), gnu::may_alias]] = float;
+using byte_lanes [[gnu::vector_size(ECKART_LANES)]] = unsigned char;
 using half_whole [[gnu::vector_size(ECKART_LANES * 2)]] = float;
 using half_double [[gnu::vector_size(ECKART_LANES * 4)]] = double;
 
@@ -204,8 +205,8 @@ inline void add_and_normalize(float* row, float const* other, float const* weigh
 
 /// Rows rows of c, Vectors vectors of columns: c = alpha a b + beta c.
 template <std::size_t Rows, std::size_t Vectors>
-inline void weighted_block(float alpha, float const* a, index_t lda, float const* b,
-                                  index_t ldb, index_t k, float beta, float* c, index_t ldc) {
+inline void weighted_block(float alpha, float const* a, index_t lda, float const* b, index_t ldb,
+                           index_t k, float beta, float* c, index_t ldc) {
   whole sum[Rows][Vectors] = {};
   for (index_t p = 0; p < k; ++p) {
     whole row[Vectors];
@@ -234,9 +235,8 @@ inline void weighted_block(float alpha, float const* a, index_t lda, float const
 }
 
 template <std::size_t Rows>
-inline void weighted_columns(float alpha, float const* a, index_t lda, float const* b,
-                                    index_t ldb, index_t k, float beta, float* c, index_t ldc,
-                                    index_t n) {
+inline void weighted_columns(float alpha, float const* a, index_t lda, float const* b, index_t ldb,
+                             index_t k, float beta, float* c, index_t ldc, index_t n) {
   constexpr index_t step = static_cast<index_t>(column_group) * lanes;
   index_t j = 0;
   for (; j + step <= n; j += step) {
@@ -269,4 +269,36 @@ inline void weighted_rows(float alpha, float const* a, index_t lda, index_t rows
   }
 }
 
-inline constexpr row_kernels kernels{softmax, exp_sum, gelu, add_and_normalize, weighted_rows};
+/// As row_kernels::to_bytes.
+inline auto to_bytes(float const* x, index_t n, unsigned char* bytes) -> float {
+  whole most{};
+  whole zeros{};  // NaN where a number is not finite
+  index_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    whole const v = load(x + i);
+    zeros += v * 0.0F;
+    most = larger(larger(v, -v), most);
+  }
+  if (i < n) {
+    whole const v = load_rest(x + i, n - i, 0);
+    zeros += v * 0.0F;
+    most = larger(larger(v, -v), most);
+  }
+  float size = 0;
+  for (index_t lane = 0; lane < lanes; ++lane) {
+    size = most[lane] > size ? most[lane] : size;
+  }
+  size += total(zeros);
+  float const steps = size > 0 ? 127.0F / size : 0.0F;
+  for (i = 0; i < n; i += lanes) {
+    index_t const count = n - i < lanes ? n - i : lanes;
+    whole const v = count == lanes ? load(x + i) : load_rest(x + i, count, 0);
+    byte_lanes const b =
+        __builtin_convertvector(__builtin_convertvector(v * steps + 128.5F, bits), byte_lanes);
+    __builtin_memcpy(bytes + i, &b, static_cast<std::size_t>(count));
+  }
+  return size / 127.0F;
+}
+
+inline constexpr row_kernels kernels{softmax,           exp_sum,       gelu,
+                                     add_and_normalize, weighted_rows, to_bytes};

@@ -56,6 +56,7 @@ constexpr auto textbook_flops(form f, shape2 w, index_t k, index_t columns) -> s
     case form::pivoted:
       return inner + textbook_product_flops(m - k, k, columns);
     case form::dense:
+    case form::int8:
       break;
   }
   return textbook_product_flops(m, n, columns);

@@ -26,7 +26,8 @@ enum class form {
   full_core,      ///< U (m, k), S (k, k), Vt (k, n): the textbook's U_k S_k V_k^T
   diagonal_core,  ///< U (m, k), s (k), Vt (k, n)
   two_factor,     ///< L (m, k), R (k, n)
-  pivoted         ///< k rows of rank k, and the others as combinations of them
+  pivoted,        ///< k rows of rank k, and the others as combinations of them
+  int8            ///< W (m, n) in 8 bits a number, a scale for each row: no factors
 };
 
 inline constexpr std::array all_factor_forms{form::full_core, form::diagonal_core, form::two_factor,
@@ -34,8 +35,8 @@ inline constexpr std::array all_factor_forms{form::full_core, form::diagonal_cor
 
 /// The name that programs and files use.
 constexpr auto name_of(form f) -> std::string_view {
-  constexpr std::array<std::string_view, 5> names{"dense", "full-core", "diagonal-core",
-                                                  "two-factor", "pivoted"};
+  constexpr std::array<std::string_view, 6> names{"dense",      "full-core", "diagonal-core",
+                                                  "two-factor", "pivoted",   "int8"};
   return names[static_cast<std::size_t>(f)];
 }
 
@@ -56,6 +57,7 @@ constexpr auto parameters(form f, shape2 w, index_t k) -> std::uint64_t {
     case form::pivoted:
       return r * (m + n - r);
     case form::dense:
+    case form::int8:
       break;
   }
   return m * n;

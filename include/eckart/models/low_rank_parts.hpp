@@ -24,6 +24,7 @@ inline auto low_rank_parts(form f) -> std::vector<std::string_view> {
     case form::pivoted:
       return {".kept", ".combinations", ".rows"};
     case form::dense:
+    case form::int8:
       break;
   }
   return {};
@@ -41,6 +42,7 @@ inline auto low_rank_shapes(form f, shape2 w, index_t k) -> std::vector<std::vec
     case form::pivoted:
       return {{k, w.cols}, {w.rows - k, k}, {w.rows}};
     case form::dense:
+    case form::int8:
       break;
   }
   return {};

@@ -5,6 +5,7 @@
 #include "eckart/factor/apply.hpp"
 #include "eckart/factor/convert.hpp"
 #include "eckart/factor/factorize.hpp"
+#include "eckart/factor/int8_rows.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -16,12 +17,12 @@
 namespace eckart {
 inline namespace v0 {
 
-/// y = x W^T + b with W (m, n) dense or in factors; one branch a call.
+/// y = x W^T + b with W (m, n) dense, in factors or in 8 bits a number; one branch a call.
 template <real T>
 class linear {
  public:
   using weight = std::variant<matrix<T>, low_rank<T, two_factor>, low_rank<T, diagonal_core>,
-                              low_rank<T, full_core>, low_rank<T, pivoted>>;
+                              low_rank<T, full_core>, low_rank<T, pivoted>, int8_rows<T>>;
 
   explicit linear(weight w, std::optional<vector<T>> bias = std::nullopt)
       : weight_(std::move(w)), bias_(std::move(bias)) {
@@ -36,7 +37,7 @@ class linear {
     return std::visit([](auto const& w) { return shape_of_weight(w); }, weight_);
   }
 
-  /// k of the factors; min(m, n) for a dense matrix.
+  /// k of the factors; min(m, n) for a matrix without.
   auto rank() const -> index_t {
     return std::visit(
         [](auto const& w) {
@@ -70,7 +71,11 @@ class linear {
   auto parameters() const -> std::uint64_t {
     return cost::parameters(stored_as(), shape(), rank()) + (bias_ ? bias_->size() : 0);
   }
-  auto bytes() const -> std::uint64_t { return parameters() * sizeof(T); }
+  auto bytes() const -> std::uint64_t {
+    auto const* const small = std::get_if<int8_rows<T>>(&weight_);
+    return small != nullptr ? small->bytes() + (bias_ ? bias_->size() * sizeof(T) : 0)
+                            : parameters() * sizeof(T);
+  }
 
   /// FLOPs for this many rows, bias included.
   auto flops(index_t rows) const -> std::uint64_t {
@@ -155,6 +160,7 @@ class linear {
   static auto shape_of_weight(low_rank<T, Form> const& w) -> shape2 {
     return w.shape();
   }
+  static auto shape_of_weight(int8_rows<T> const& w) -> shape2 { return w.shape(); }
 
   weight weight_;                  // (m, n), dense or in factors
   std::optional<vector<T>> bias_;  // (m)
@@ -174,6 +180,7 @@ auto weight_in_form(low_rank<T, diagonal_core> factors, form stored_as) ->
     case form::pivoted:
       return to_pivoted(factors);
     case form::dense:
+    case form::int8:
       break;
   }
   throw shape_error(message("linear: cannot store an SVD as ", name_of(stored_as)));
@@ -193,6 +200,7 @@ auto weight_in_form(low_rank<T, two_factor> factors, form stored_as) -> typename
     case form::full_core:
       return to_full_core(to_diagonal_core(factors));
     case form::dense:
+    case form::int8:
       break;
   }
   throw shape_error(message("linear: cannot store factors as ", name_of(stored_as)));
