@@ -40,9 +40,10 @@ class scratch_directory {
   std::filesystem::path path_;
 };
 
-/// Writes config.json and model.safetensors with seeded random weights of the given shape.
-inline void write_random_model(std::filesystem::path const& directory,
-                               eckart::bart_config const& c) {
+/// Writes config.json and model.safetensors with seeded random weights of the given shape, stored
+/// as F64, F32, F16 or BF16.
+inline void write_random_model(std::filesystem::path const& directory, eckart::bart_config const& c,
+                               eckart::dtype stored = eckart::dtype::f32) {
   nlohmann::json const config{{"model_type", "bart"},
                               {"d_model", c.d_model},
                               {"encoder_layers", c.encoder_layers},
@@ -67,12 +68,25 @@ inline void write_random_model(std::filesystem::path const& directory,
     }
     auto const width = spec.shape.back();
     if (spec.shape.size() == 1) {
-      writer.add(spec.name, std::span<float const>(values));
+      writer.add(spec.name, std::span<float const>(values), stored);
     } else {
-      writer.add(spec.name, eckart::matrix_view<float const>(values.data(), spec.shape[0], width));
+      writer.add(spec.name, eckart::matrix_view<float const>(values.data(), spec.shape[0], width),
+                 stored);
     }
   }
   writer.save(directory / "model.safetensors");
+}
+
+/// The configuration of bart-base or, by default, bart-large.
+inline auto config_of_shape(std::string const& shape) -> eckart::bart_config {
+  eckart::bart_config c;
+  if (shape == "bart-base") {
+    c.d_model = 768;
+    c.encoder_layers = c.decoder_layers = 6;
+    c.encoder_attention_heads = c.decoder_attention_heads = 12;
+    c.encoder_ffn_dim = c.decoder_ffn_dim = 3072;
+  }
+  return c;
 }
 
 /// --shape embedded|bart-base|bart-large, --model DIR
@@ -89,23 +103,19 @@ struct model_option {
         ->check(CLI::ExistingDirectory);
   }
 
+  /// Where the model lies; empty for random weights, which lie nowhere yet.
+  auto path() const -> std::string {
+    constexpr auto const* embedded =
+        ECKART_SOURCE_DIR "/examples/summarization/model/dialogue-summarizer-24m";
+    return !directory.empty() ? directory : shape == "embedded" ? embedded : "";
+  }
+
   auto load() const -> eckart::bart<float> {
-    if (!directory.empty()) {
-      return eckart::bart<float>::load(directory);
-    }
-    if (shape == "embedded") {
-      return eckart::bart<float>::load(ECKART_SOURCE_DIR
-                                       "/examples/summarization/model/dialogue-summarizer-24m");
-    }
-    eckart::bart_config c;  // bart-large
-    if (shape == "bart-base") {
-      c.d_model = 768;
-      c.encoder_layers = c.decoder_layers = 6;
-      c.encoder_attention_heads = c.decoder_attention_heads = 12;
-      c.encoder_ffn_dim = c.decoder_ffn_dim = 3072;
+    if (auto const place = path(); !place.empty()) {
+      return eckart::bart<float>::load(place);
     }
     scratch_directory const scratch;
-    write_random_model(scratch.path(), c);
+    write_random_model(scratch.path(), config_of_shape(shape));
     return eckart::bart<float>::load(scratch.path());
   }
 };
