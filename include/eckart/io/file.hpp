@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -40,8 +41,11 @@ namespace detail {
 class file_descriptor {
  public:
   explicit file_descriptor(int number) : number_(number) {}
-  file_descriptor(file_descriptor const&) = delete;
-  auto operator=(file_descriptor const&) -> file_descriptor& = delete;
+  file_descriptor(file_descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  auto operator=(file_descriptor&& other) noexcept -> file_descriptor& {
+    std::swap(number_, other.number_);
+    return *this;
+  }
   ~file_descriptor() {
     if (number_ >= 0) {
       ::close(number_);
@@ -113,17 +117,19 @@ inline auto replaceable_file(std::filesystem::path const& path) -> std::filesyst
 
 }  // namespace detail
 
-/// Read-only map of a whole regular file. Pages are loaded when they are first touched; a file that
-/// another process shortens meanwhile raises SIGBUS, as with every map.
+/// A whole regular file, mapped for reading and open for reading into other memory. Pages of the
+/// map are loaded when they are first touched; a file that another process shortens meanwhile
+/// raises SIGBUS there, as with every map, and an io_error in read_at.
 class mapped_file {
  public:
   /// Maps `path`; an empty file gives an empty span. Throws io_error if it is missing, unreadable
   /// or not a regular file.
-  explicit mapped_file(std::filesystem::path path) : path_(std::move(path)) {
-    // O_NONBLOCK: opening a pipe must not wait for its writer, only to be refused below.
-    detail::file_descriptor const file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  explicit mapped_file(std::filesystem::path path)
+      : path_(std::move(path)),
+        // O_NONBLOCK: opening a pipe must not wait for its writer, only to be refused below.
+        file_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     struct ::stat status {};
-    if (file.number() < 0 || ::fstat(file.number(), &status) != 0) {
+    if (file_.number() < 0 || ::fstat(file_.number(), &status) != 0) {
       detail::throw_io(path_, "open", errno);
     }
     if (S_ISDIR(status.st_mode)) {
@@ -136,7 +142,7 @@ class mapped_file {
       return;  // mmap refuses a length of 0
     }
     auto const size = static_cast<std::size_t>(status.st_size);
-    void* const start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+    void* const start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file_.number(), 0);
     if (start == MAP_FAILED) {
       detail::throw_io(path_, "map", errno);
     }
@@ -144,9 +150,12 @@ class mapped_file {
   }
 
   mapped_file(mapped_file&& other) noexcept
-      : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+      : path_(std::move(other.path_)),
+        file_(std::move(other.file_)),
+        bytes_(std::exchange(other.bytes_, {})) {}
   auto operator=(mapped_file&& other) noexcept -> mapped_file& {
     std::swap(path_, other.path_);
+    std::swap(file_, other.file_);
     std::swap(bytes_, other.bytes_);
     return *this;
   }
@@ -161,8 +170,30 @@ class mapped_file {
   /// The path that was given to the constructor.
   auto path() const -> std::filesystem::path const& { return path_; }
 
+  /// Fills `out` with the bytes of the file from `offset` on, without touching the map: faster
+  /// where each byte is read once, and its pages never count as memory of the process. Any number
+  /// of threads may call it. Throws io_error if reading fails or the file ends before.
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const {
+    while (!out.empty()) {
+      auto const count =
+          ::pread(file_.number(), out.data(), out.size(), static_cast<::off_t>(offset));
+      if (count == 0) {
+        throw io_error(message(path_.string(), ": cannot read: the file ends at byte ", offset,
+                               ", it has been shortened since it was opened"),
+                       EIO);
+      }
+      if (count > 0) {
+        offset += static_cast<std::uint64_t>(count);
+        out = out.subspan(static_cast<std::size_t>(count));
+      } else if (errno != EINTR) {
+        detail::throw_io(path_, "read", errno);
+      }
+    }
+  }
+
  private:
   std::filesystem::path path_;
+  detail::file_descriptor file_;
   std::span<std::byte const> bytes_;
 };
 

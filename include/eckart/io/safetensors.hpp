@@ -8,3 +8,5 @@
 #include "eckart/io/safetensors_parser.hpp"
 #include "eckart/io/safetensors_reader.hpp"
 #include "eckart/io/safetensors_writer.hpp"
+#include "eckart/io/tensor_batch.hpp"
+#include "eckart/io/tensor_reads.hpp"

@@ -124,6 +124,19 @@ class safetensors_archive {
   void read(std::string_view name, std::span<T> out) const {
     shard(name).read(name, out);
   }
+  /// As safetensors_reader::read_of, matrix_for and vector_for.
+  template <real T>
+  auto read_of(std::string_view name, std::span<T> out) const -> tensor_read<T> {
+    return shard(name).read_of(name, out);
+  }
+  template <real T>
+  auto matrix_for(std::string_view name) const -> eckart::matrix<T> {
+    return shard(name).template matrix_for<T>(name);
+  }
+  template <real T>
+  auto vector_for(std::string_view name) const -> eckart::vector<T> {
+    return shard(name).template vector_for<T>(name);
+  }
   /// As safetensors_reader::matrix.
   template <real T>
   auto matrix(std::string_view name) const -> eckart::matrix<T> {

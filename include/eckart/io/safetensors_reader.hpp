@@ -10,6 +10,7 @@
 #include "eckart/io/json_string.hpp"
 #include "eckart/io/safetensors_format.hpp"
 #include "eckart/io/safetensors_parser.hpp"
+#include "eckart/io/tensor_reads.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -75,28 +76,30 @@ class safetensors_reader {
   /// The path of the file.
   auto path() const -> std::filesystem::path const& { return file_.path(); }
 
-  /// The values of a tensor of any rank in row-major order, converted into `out`; see decode for
-  /// the rounding. Throws format_error if the tensor is missing, has another number of elements or
-  /// is not of a floating-point type (F64, F32, F16, BF16). Allocates nothing.
+  /// The values of a tensor of any rank in row-major order, converted into `out`, by all threads
+  /// where there are many; see decode for the rounding. Throws format_error if the tensor is
+  /// missing, has another number of elements or is not of a floating-point type (F64, F32, F16,
+  /// BF16), and io_error if the file has been shortened. Allocates nothing.
   template <real T>
   void read(std::string_view name, std::span<T> out) const {
+    read_tensor(read_of(name, out));
+  }
+
+  /// The same, checked but not read yet: read_tensors reads many at once.
+  template <real T>
+  auto read_of(std::string_view name, std::span<T> out) const -> tensor_read<T> {
     auto const& tensor = info(name);
     if (tensor.elements() != static_cast<index_t>(out.size())) {
       refuse(name, tensor, message(out.size(), " elements were asked for"));
     }
     check_convertible(name, tensor);
-    decode(tensor.type, bytes(name), out);
+    return {&file_, tensor.type, tensor.begin, out};
   }
 
   /// A tensor of rank 2 as an owning matrix. Throws format_error for another rank, and as read.
   template <real T>
   auto matrix(std::string_view name) const -> eckart::matrix<T> {
-    auto const& tensor = info(name);
-    if (tensor.shape.size() != 2) {
-      refuse(name, tensor, "a matrix was asked for");
-    }
-    check_convertible(name, tensor);
-    auto result = make_matrix<T>({tensor.shape[0], tensor.shape[1]});
+    auto result = matrix_for<T>(name);
     read(name, std::span<T>(result.data(), result.size()));
     return result;
   }
@@ -104,14 +107,31 @@ class safetensors_reader {
   /// A tensor of rank 1 as an owning vector. Throws format_error for another rank, and as read.
   template <real T>
   auto vector(std::string_view name) const -> eckart::vector<T> {
+    auto result = vector_for<T>(name);
+    read(name, std::span<T>(result.data(), result.size()));
+    return result;
+  }
+
+  /// The matrix without its values, which are uninitialized. Throws as matrix.
+  template <real T>
+  auto matrix_for(std::string_view name) const -> eckart::matrix<T> {
+    auto const& tensor = info(name);
+    if (tensor.shape.size() != 2) {
+      refuse(name, tensor, "a matrix was asked for");
+    }
+    check_convertible(name, tensor);
+    return make_matrix<T>({tensor.shape[0], tensor.shape[1]});
+  }
+
+  /// The vector without its values, which are uninitialized. Throws as vector.
+  template <real T>
+  auto vector_for(std::string_view name) const -> eckart::vector<T> {
     auto const& tensor = info(name);
     if (tensor.shape.size() != 1) {
       refuse(name, tensor, "a vector was asked for");
     }
     check_convertible(name, tensor);
-    auto result = make_vector<T>(tensor.shape[0]);
-    read(name, std::span<T>(result.data(), result.size()));
-    return result;
+    return make_vector<T>(tensor.shape[0]);
   }
 
  private:

@@ -15,7 +15,9 @@ template <real T>
 auto bart<T>::load(std::filesystem::path const& directory) -> bart {
   auto const c = read_bart_config(directory / "config.json");
   auto const archive = safetensors_archive(directory);
-  return bart(bart_weights(archive, c, directory.string()), c);
+  auto weights = bart_weights(archive, c, directory.string());
+  weights.read_ahead<T>();
+  return bart(weights, c);
 }
 
 }  // namespace v0

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "eckart/io/safetensors_archive.hpp"
+#include "eckart/io/tensor_batch.hpp"
 #include "eckart/models/bart/stored_schema.hpp"
 #include "eckart/models/low_rank_tensors.hpp"
 #include "eckart/nn/attention.hpp"
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -19,6 +21,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace eckart {
@@ -53,13 +56,38 @@ class bart_weights {
     }
   }
 
+  /// Reads all tensors but the tables at once, on all threads, where each would be read when it is
+  /// asked for. Each can be taken once from what was read; asked for again, it is read again.
+  template <real T>
+  void read_ahead() {
+    std::vector<std::string> names;
+    for (auto const& spec : stored_schema(config_)) {
+      if (!is_table(spec.name)) {
+        names.push_back(stored_name(spec.name).value());
+      }
+    }
+    ahead_ = tensor_batch<T>(archive_, names);
+  }
+
   template <real T>
   auto matrix_of(std::string_view tensor) const -> matrix<T> {
-    return archive_.matrix<T>(stored_name(tensor).value());
+    auto const stored = stored_name(tensor).value();
+    if (auto* const batch = std::get_if<tensor_batch<T>>(&ahead_)) {
+      if (auto taken = batch->take_matrix(stored)) {
+        return *std::move(taken);
+      }
+    }
+    return archive_.matrix<T>(stored);
   }
   template <real T>
   auto vector_of(std::string_view tensor) const -> vector<T> {
-    return archive_.vector<T>(stored_name(tensor).value());
+    auto const stored = stored_name(tensor).value();
+    if (auto* const batch = std::get_if<tensor_batch<T>>(&ahead_)) {
+      if (auto taken = batch->take_vector(stored)) {
+        return *std::move(taken);
+      }
+    }
+    return archive_.vector<T>(stored);
   }
 
   /// The layer in the form in which it is stored.
@@ -261,8 +289,10 @@ class bart_weights {
   }
 
   auto same_bytes(std::string const& a, std::string const& b) const -> bool {
-    return archive_.info(a).type == archive_.info(b).type &&
-           std::ranges::equal(archive_.bytes(a), archive_.bytes(b));
+    auto const x = archive_.bytes(a);
+    auto const y = archive_.bytes(b);
+    return archive_.info(a).type == archive_.info(b).type && x.size() == y.size() &&
+           (x.empty() || std::memcmp(x.data(), y.data(), x.size()) == 0);
   }
 
   static auto element_count(std::vector<index_t> const& shape) -> index_t {
@@ -286,6 +316,7 @@ class bart_weights {
   bart_config const& config_;
   std::string name_;
   std::map<std::string, stored_linear, std::less<>> linears_;
+  mutable std::variant<std::monostate, tensor_batch<float>, tensor_batch<double>> ahead_;
 };
 
 }  // namespace v0
