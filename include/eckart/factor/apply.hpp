@@ -5,10 +5,61 @@
 #include "eckart/factor/low_rank.hpp"
 #include "eckart/factor/pivoted.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <span>
+
 /// y = x W^T through the factors, from the narrow side out: with x (rows, n) and W (m, n) of rank
 /// k the intermediate results are (rows, k).
 namespace eckart {
 inline namespace v0 {
+
+namespace detail {
+
+/// y(i, places[j]) = from(i, j) + beta y(i, places[j]) for Rows rows from `first` on: a place is
+/// read once for all of them. y is not read where beta is 0.
+template <index_t Rows, real T>
+void put_columns_of_rows(matrix_view<T const> from, std::span<index_t const> places, T beta,
+                         matrix_view<T> y, index_t first) {
+  auto const* const source = from.data + first * from.ld;
+  auto* const target = y.data + first * y.ld;
+  if (beta == T{0}) {
+    for (index_t j = 0; j < from.cols; ++j) {
+      auto* const to = target + places[static_cast<std::size_t>(j)];
+      for (index_t i = 0; i < Rows; ++i) {
+        to[i * y.ld] = source[i * from.ld + j];
+      }
+    }
+  } else {
+    for (index_t j = 0; j < from.cols; ++j) {
+      auto* const to = target + places[static_cast<std::size_t>(j)];
+      for (index_t i = 0; i < Rows; ++i) {
+        to[i * y.ld] = beta * to[i * y.ld] + source[i * from.ld + j];
+      }
+    }
+  }
+}
+
+/// The same for all rows, on all threads where they are many.
+template <real T>
+void put_columns(matrix_view<T const> from, std::span<index_t const> places, T beta,
+                 matrix_view<T> y) {
+  // More rows, which may lie a power of 2 apart, push each other out of the first cache.
+  constexpr index_t at_once = 2;
+  parallel_rows((y.rows + at_once - 1) / at_once, at_once * from.cols,
+                [&](index_t first_group, index_t last_group) {
+                  auto i = first_group * at_once;
+                  auto const end = std::min(y.rows, last_group * at_once);
+                  for (; i + at_once <= end; i += at_once) {
+                    put_columns_of_rows<at_once>(from, places, beta, y, i);
+                  }
+                  for (; i < end; ++i) {
+                    put_columns_of_rows<1>(from, places, beta, y, i);
+                  }
+                });
+}
+
+}  // namespace detail
 
 /// Elements of workspace that apply_work takes for `rows` rows of x.
 template <real T, class Form>
@@ -70,20 +121,10 @@ void apply_work(std::type_identity_t<matrix_view<T const>> x, low_rank<T, pivote
   backend.gemm(op::none, op::transpose, T{1}, x, w.kept(), T{0}, kept);
   backend.gemm(op::none, op::transpose, T{1}, matrix_view<T const>(kept), w.combinations(), T{0},
                others);
-  auto const places = w.rows().data();
-  parallel_rows(y.rows, y.cols, [&](index_t first_row, index_t last_row) {
-    for (index_t i = first_row; i < last_row; ++i) {
-      auto* const to = y.data + i * y.ld;
-      auto const put = [&](T const* from, index_t first, index_t count) {
-        for (index_t j = 0; j < count; ++j) {
-          auto& place = to[places[first + j]];
-          place = beta == T{0} ? from[j] : beta * place + from[j];
-        }
-      };
-      put(kept.data + i * kept.ld, 0, k);
-      put(others.data + i * others.ld, k, y.cols - k);
-    }
-  });
+  detail::put_columns(matrix_view<T const>(kept), w.rows().first(static_cast<std::size_t>(k)), beta,
+                      y);
+  detail::put_columns(matrix_view<T const>(others), w.rows().subspan(static_cast<std::size_t>(k)),
+                      beta, y);
 }
 
 /// `apply(x, w)`: x W^T as a new (rows, m) matrix. Throws shape_error. An object and not a function

@@ -13,6 +13,9 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <numeric>
+#include <random>
+#include <vector>
 
 using namespace eckart;
 using support::epsilon;
@@ -153,6 +156,46 @@ TEST_CASE_TEMPLATE("parts of matrices are read and written in place", T, float, 
   CHECK(std::ranges::count(y, T{100}) == 7 * 9 - 4 * 5);
   auto const part = xt::view(around, xt::range(2, 6), xt::range(3, 9));
   CHECK(support::distance(apply(part, w), expected_product(copied, w)) <= tolerance(copied, w));
+}
+
+TEST_CASE_TEMPLATE("a pivoted matrix puts each column into its place, whatever the rows", T, float,
+                   double) {
+  for (auto const shape : {shape2{5, 3}, {40, 24}, {24, 40}}) {
+    for (index_t k = 1; k <= std::min(shape.rows, shape.cols); k += 7) {
+      // Rows around a pair, and enough for more than one piece.
+      for (index_t const rows : {0, 1, 2, 3, 16, 17, 3001}) {
+        for (T const beta : {T{0}, T{1}, T{-2}}) {
+          CAPTURE(shape);
+          CAPTURE(k);
+          CAPTURE(rows);
+          CAPTURE(beta);
+          std::vector<index_t> places(static_cast<std::size_t>(shape.rows));
+          std::iota(places.begin(), places.end(), index_t{0});
+          std::ranges::shuffle(places, std::minstd_rand(static_cast<unsigned>(k)));
+          low_rank<T, pivoted> const w(integer_matrix<T>(k, shape.cols, 1),
+                                       integer_matrix<T>(shape.rows - k, k, 2), places);
+          auto const dense = to_dense(w);
+          auto const x = integer_matrix<T>(rows, shape.cols, 3);
+          // A window in a larger matrix.
+          auto const before = integer_matrix<T>(rows + 2, shape.rows + 3, 4);
+          auto expected = before;
+          auto const window = as_view(expected).block(1, 2, rows, shape.rows);
+          reference{}.gemm(op::none, op::transpose, T{1}, as_view(x), as_view(dense), beta, window);
+          for (auto const use_reference : {true, false}) {
+            auto y = before;
+            workspace<T> scratch;
+            auto const out = as_view(y).block(1, 2, rows, shape.rows);
+            if (use_reference) {
+              apply_work(as_view(x), w, out, scratch, reference{}, beta);
+            } else {
+              apply_work(as_view(x), w, out, scratch, openblas{}, beta);
+            }
+            CHECK(identical(y, expected));  // integers: exact in any order
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE_TEMPLATE("shapes that do not fit are refused and nothing is written", T, float, double) {
