@@ -152,8 +152,9 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--rows", row_counts, "rows of x")->check(CLI::PositiveNumber);
-  app.add_option("--shape", only, "outputs and inputs of the one W (default: five shapes)")
-      ->expected(2)
+  app.add_option("--shape", only, "outputs and inputs of each W (default: five shapes)")
+      ->type_size(2)
+      ->allow_extra_args()
       ->check(CLI::PositiveNumber);
   app.add_option("--json", json, "write everything to this file");
   app.add_option("--latency-table", latency_table,
@@ -163,7 +164,10 @@ int main(int argc, char** argv) {
   auto const blas = eckart::blas_info();
   std::vector<shape2> shapes{{384, 384}, {768, 768}, {1024, 1024}, {3072, 768}, {768, 3072}};
   if (!only.empty()) {
-    shapes = {{only[0], only[1]}};
+    shapes.clear();
+    for (std::size_t i = 0; i + 1 < only.size(); i += 2) {
+      shapes.push_back({only[i], only[i + 1]});
+    }
   }
   nlohmann::json const machine{{"threads", blas.threads},
                                {"blas", blas.version + " " + blas.core},
@@ -183,16 +187,16 @@ int main(int argc, char** argv) {
       rotation dense(form::dense, shape, 0, rows);
       std::vector<double> all_dense_ms;
       auto const entry = [&](form f, index_t k, double ms) {
-        table["entries"].push_back({{"outputs", shape.rows},
-                                    {"inputs", shape.cols},
+        table["entries"].push_back({{"shape", {shape.rows, shape.cols}},
                                     {"form", eckart::name_of(f)},
                                     {"rank", k},
                                     {"rows", rows},
-                                    {"us", 1e3 * ms}});
+                                    {"microseconds", 1e3 * ms}});
       };
       for (auto const f : forms) {
         std::vector<measurement> measured;
-        for (index_t k = step; k <= std::min({shape.rows, shape.cols, index_t{512}}); k += step) {
+        auto const most = std::min({shape.rows, shape.cols, index_t{512}});
+        for (index_t k = std::min(step, most); k <= most; k += step) {
           rotation factors(f, shape, k, rows);
           dense.pass();
           factors.pass();

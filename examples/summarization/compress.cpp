@@ -51,6 +51,9 @@ void check(compress_command const& c) {
   if (c.budget && !(*c.budget > 0 && *c.budget <= 1)) {
     throw eckart::error(fmt::format("compress: --budget {} is not in (0, 1]", *c.budget));
   }
+  if (!c.latency_table.empty() && c.budget_of != "time") {
+    throw eckart::error("compress: --latency-table is for --budget-of time");
+  }
   if (c.rank_ratio && !(*c.rank_ratio > 0 && *c.rank_ratio <= 1)) {
     throw eckart::error(fmt::format("compress: --rank-ratio {} is not in (0, 1]", *c.rank_ratio));
   }
@@ -88,6 +91,13 @@ void add_size(CLI::App& command, compress_command& c) {
                   "bytes of the weights, FLOPs of a typical text, or time measured here")
       ->check(CLI::IsMember({"bytes", "flops", "time"}))
       ->capture_default_str()
+      ->group(group);
+  command
+      .add_option("--latency-table", c.latency_table,
+                  "times for --budget-of time, as bench_rank_pays writes them, in place of "
+                  "measuring")
+      ->option_text("FILE")
+      ->check(CLI::ExistingFile)
       ->group(group);
   command
       .add_option("--rank-ratio", c.rank_ratio, "the same part of min(m, n) in every target layer")

@@ -23,6 +23,7 @@ struct compress_command {
 
   std::optional<double> budget;  ///< of the cost of the dense target layers
   std::string budget_of = "bytes";
+  std::filesystem::path latency_table;  ///< times of a budget of time; none: measured
   std::optional<double> rank_ratio;
   std::optional<eckart::index_t> rank;
   std::filesystem::path plan;  ///< a file to take the plan from

@@ -15,6 +15,7 @@
 #include <eckart/models/end_bias.hpp>
 #include <eckart/models/fold_bart.hpp>
 #include <eckart/models/gather_moments.hpp>
+#include <eckart/models/latency_table.hpp>
 #include <eckart/models/layer_timing.hpp>
 #include <eckart/models/moments_file.hpp>
 #include <eckart/models/sensitivity.hpp>
@@ -214,7 +215,10 @@ class compression_run {
       return eckart::flop_cost(source, steps * beams);
     }
     if (!times_) {
-      times_ = eckart::time_cost<float>(source, steps, beams);
+      times_ = command_.latency_table.empty()
+                   ? eckart::time_cost<float>(source, steps, beams)
+                   : eckart::time_cost(eckart::read_latency_table(command_.latency_table), source,
+                                       steps, beams);
     }
     return *times_;
   }
@@ -330,7 +334,9 @@ class compression_run {
     fingerprint hash;
     hash.add(model_fingerprint(directory_));
     hash.add(fingerprint_);
-    hash.add(command_.plan.empty() ? std::string() : eckart::read_text(command_.plan));
+    for (auto const& file : {command_.plan, command_.latency_table}) {
+      hash.add(file.empty() ? std::string() : eckart::read_text(file));
+    }
     hash.add(fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {}", command_.targets,
                          command_.budget.value_or(0), command_.budget_of,
                          command_.rank_ratio.value_or(0), command_.rank.value_or(0), command_.form,

@@ -10,6 +10,7 @@
 #include "eckart/models/end_bias.hpp"
 #include "eckart/models/fold_bart.hpp"
 #include "eckart/models/gather_moments.hpp"
+#include "eckart/models/latency_table.hpp"
 #include "eckart/models/layer_timing.hpp"
 #include "eckart/models/low_rank_file.hpp"
 #include "eckart/models/moments_file.hpp"

@@ -89,6 +89,18 @@ for each in head untied; do "$ECKART" summarize --model $each -q lunch.txt >$eac
 cmp head.txt untied.txt || say_failure 'the dense export writes something else'
 expect 2 'save no bytes' compress $four --targets lm_head --budget 0.5 --out never
 expect 0 '0.[0-9]*$' compress $four --targets lm_head --budget 0.5 --budget-of flops --out half
+# Times from a file instead of the clock: factors of half of the rank take half of the time.
+cat >times.json <<'END'
+{"eckart_latency_table": 1, "threads": 1, "entries": [
+ {"shape": [8192, 384], "form": "dense", "rank": 384, "rows": 4, "microseconds": 100},
+ {"shape": [8192, 384], "form": "two-factor", "rank": 384, "rows": 4, "microseconds": 100}]}
+END
+timed="$four --targets lm_head --form two-factor --budget 0.5 --latency-table times.json"
+expect 0 '0.[0-9]*$' compress $timed --budget-of time --out timed
+grep -q '"rank": 192,' timed/plan.json || say_failure 'the times of the table are not used'
+expect 2 'is for --budget-of time' compress $timed --out never
+expect 2 'has no times of a dense 384 x 384 matrix' compress $few --targets q_proj --budget 0.5 \
+  --budget-of time --latency-table times.json --out never -q
 
 # Bad input: exit 2, a message that names it, nothing written.
 expect 2 'give one of --budget' compress $few --out never
