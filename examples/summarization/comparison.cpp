@@ -52,7 +52,10 @@ auto compare_models(model_choice const& choice, std::filesystem::path const& dir
   auto const dense = eckart::bart<float>::load(directory);
   auto const sources = text.encode(documents, strict, choice.quiet);
   auto low_rank = dense;
-  auto const policy = choice.policy().value_or(eckart::at_ratio{1.0 / 3});
+  auto policy = choice.policy();
+  if (!choice.changes_model()) {
+    policy = eckart::at_ratio{1.0 / 3};
+  }
   compress(low_rank, choice, policy);
 
   comparison result{choice.description(policy), figures_of(dense), figures_of(low_rank), {}};

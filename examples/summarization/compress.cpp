@@ -8,6 +8,7 @@
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>
 #include <eckart/io/safetensors_archive.hpp>
+#include <eckart/models/bart/int8.hpp>
 #include <eckart/models/bart/load.hpp>
 #include <eckart/models/bart/save.hpp>
 #include <eckart/models/compression_plan_file.hpp>
@@ -198,6 +199,9 @@ void compress_command::add_to(CLI::App& app) {
   command->add_option("--dtype", dtype, "of the stored numbers; auto: as the model has them")
       ->check(CLI::IsMember({"auto", "f32", "f16", "bf16"}))
       ->capture_default_str();
+  command->add_flag("--int8", int8,
+                    "8 bits a number for the linear layers that are not in factors and the output "
+                    "layer: a quarter of their bytes");
   command->add_flag("--restart", restart,
                     "do not go on from the layers of an unfinished run (DIR.layers)");
   command->add_flag("--json", json, "print the report as JSON");
@@ -210,7 +214,10 @@ void compress_command::run() const {
   check(*this);
   model.prepare_blas();
   auto const directory = model.location();
-  auto const result = run_compression(*this, directory);
+  auto result = run_compression(*this, directory);
+  if (int8) {
+    eckart::use_int8(result.model);
+  }
   auto const config = eckart::read_json(directory / "config.json");
   auto const type = stored_type(*this, directory);
 

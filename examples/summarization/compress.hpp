@@ -42,6 +42,7 @@ struct compress_command {
   std::filesystem::path out;
   std::filesystem::path dense_out;  ///< for --export-dense
   std::string dtype = "auto";
+  bool int8 = false;  ///< what is not in factors, and the output layer
   bool restart = false;
   bool json = false;
 

@@ -538,16 +538,16 @@ auto read_data(evaluate_command const& c) -> dataset {
 void measure_all(evaluate_command const& c, std::filesystem::path const& directory,
                  text_side const& text, report_data& report) {
   auto const dense = eckart::bart<float>::load(directory);
-  auto const policy = c.model.policy();
   auto const run = [&](std::string const& name, eckart::bart<float> const& model) {
     return measure(name, model, text, report.data, report.options, c.model.quiet);
   };
-  if (!policy) {
+  if (!c.model.changes_model()) {
     report.dense = run("model", dense);
     return;
   }
   auto other = dense;
-  auto layers = compress(other, c.model, *policy);
+  auto const policy = c.model.policy();
+  auto layers = compress(other, c.model, policy);
   auto const likeness = likeness_of(dense, other, text, report.data);
   if (interrupted()) {
     end_early();
@@ -557,7 +557,7 @@ void measure_all(evaluate_command const& c, std::filesystem::path const& directo
   auto const difference =
       rouge_differences(report.dense.result, compressed.result, c.options.intervals);
   auto const identical = identical_share(report.dense.result, compressed.result);
-  report.compression = measured_compression{c.model.description(*policy),
+  report.compression = measured_compression{c.model.description(policy),
                                             std::move(layers),
                                             std::move(compressed),
                                             difference,

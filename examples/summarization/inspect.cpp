@@ -161,7 +161,7 @@ void inspect_command::run() const {
   eckart::bart_config c;
   eckart::module_node tree;
   if (!config.empty()) {
-    if (!model.directory.empty() || model.policy()) {
+    if (!model.directory.empty() || model.changes_model()) {
       throw eckart::error("--config stands alone: there are no weights to load or compress");
     }
     c = eckart::read_bart_config(config);
@@ -169,9 +169,9 @@ void inspect_command::run() const {
   } else {
     auto const directory = model.location();
     auto bart = eckart::bart<float>::load(directory);
-    if (auto const policy = model.policy()) {
+    if (model.changes_model()) {
       model.prepare_blas();
-      compress(bart, model, *policy);
+      compress(bart, model, model.policy());
     }
     c = bart.config();
     c.compression = eckart::compression_of(bart);

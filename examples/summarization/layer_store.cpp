@@ -68,7 +68,7 @@ void layer_store::keep(std::string const& name, eckart::linear<float> const& lay
   eckart::safetensors_writer writer;
   std::visit(
       [&](auto const& w) {
-        if constexpr (requires { w.stored_as; }) {
+        if constexpr (requires { eckart::add_low_rank(writer, "weight", w); }) {
           eckart::add_low_rank(writer, "weight", w);
         }
       },

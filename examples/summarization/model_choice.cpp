@@ -2,6 +2,8 @@
 
 #include "terminal.hpp"
 
+#include <eckart/models/bart/int8.hpp>
+
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
@@ -84,6 +86,9 @@ void model_choice::add_to(CLI::App& command) {
                   "pivoted, diagonal-core or full-core (the textbook's)")
       ->option_text("FORM")
       ->transform(CLI::CheckedTransformer(forms));
+  command.add_flag("--int8", int8,
+                   "8 bits a number for the linear layers that are not in factors and the output "
+                   "layer: a quarter of their bytes");
 }
 
 auto model_choice::location() const -> std::filesystem::path {
@@ -116,13 +121,17 @@ auto model_choice::target_names() const -> eckart::target_list {
   return CLI::detail::split(targets, ',');
 }
 
-auto model_choice::description(rank_choice const& policy) const -> std::string {
+auto model_choice::description(std::optional<rank_choice> const& policy) const -> std::string {
+  if (!policy) {
+    return int8 ? "int8" : "dense";
+  }
   auto const rank_text = std::visit(
       overloaded{[](eckart::at_rank p) { return fmt::format("rank {}", p.rank); },
                  [](eckart::at_ratio p) { return fmt::format("rank ratio {:.3g}", p.ratio); },
                  [](eckart::keep_energy p) { return fmt::format("energy {}", p.fraction); }},
-      policy);
-  return fmt::format("{}, {}, {}", rank_text, targets, eckart::name_of(stored_as));
+      *policy);
+  return fmt::format("{}, {}, {}{}", rank_text, targets, eckart::name_of(stored_as),
+                     int8 ? ", int8" : "");
 }
 
 void model_choice::prepare_blas() const {
@@ -149,18 +158,25 @@ auto files_of_model(std::filesystem::path const& directory) -> std::vector<std::
   return files;
 }
 
-auto compress(eckart::bart<float>& model, model_choice const& choice, rank_choice const& policy)
-    -> std::vector<eckart::replaced_layer> {
-  progress_line progress(choice.quiet);
-  return std::visit(
-      [&](auto const& p) {
-        return eckart::compress(
-            model, choice.target_names(), p, choice.stored_as,
-            [&](eckart::index_t done, eckart::index_t total, std::string const& name) {
-              progress.show(fmt::format("compressing {}/{} {}", done + 1, total, name));
-            });
-      },
-      policy);
+auto compress(eckart::bart<float>& model, model_choice const& choice,
+              std::optional<rank_choice> const& policy) -> std::vector<eckart::replaced_layer> {
+  std::vector<eckart::replaced_layer> replaced;
+  if (policy) {
+    progress_line progress(choice.quiet);
+    replaced = std::visit(
+        [&](auto const& p) {
+          return eckart::compress(
+              model, choice.target_names(), p, choice.stored_as,
+              [&](eckart::index_t done, eckart::index_t total, std::string const& name) {
+                progress.show(fmt::format("compressing {}/{} {}", done + 1, total, name));
+              });
+        },
+        *policy);
+  }
+  if (choice.int8) {
+    eckart::use_int8(model);
+  }
+  return replaced;
 }
 
 }  // namespace program

@@ -22,10 +22,11 @@ struct model_choice {
   std::optional<double> energy;
   std::string targets = "attention";
   eckart::form stored_as = eckart::form::two_factor;
-  int threads = 0;  ///< 0: as many as the system has
+  bool int8 = false;  ///< dense weights and the output table in 8 bits a number
+  int threads = 0;    ///< 0: as many as the system has
   bool quiet = false;
 
-  /// Adds --model, --rank, --rank-ratio, --energy, --targets, --form, --threads, --quiet.
+  /// Adds --model, --rank, --rank-ratio, --energy, --targets, --form, --int8, --threads, --quiet.
   void add_to(CLI::App& command);
   /// Adds --model, --threads and --quiet alone.
   void add_model_to(CLI::App& command);
@@ -37,11 +38,14 @@ struct model_choice {
   /// The asked compression, if one was asked for.
   auto policy() const -> std::optional<rank_choice>;
 
+  /// Whether the model is to be another than the one that is loaded.
+  auto changes_model() const -> bool { return int8 || policy().has_value(); }
+
   /// The targets as suffixes of layer names.
   auto target_names() const -> eckart::target_list;
 
-  /// "rank 159, attention, two-factor"
-  auto description(rank_choice const& policy) const -> std::string;
+  /// "rank 159, attention, two-factor", "rank 159, attention, two-factor, int8", "int8"
+  auto description(std::optional<rank_choice> const& policy) const -> std::string;
 
   /// Sets threads and says once if the BLAS is slower than the processor.
   void prepare_blas() const;
@@ -50,8 +54,9 @@ struct model_choice {
 /// The files that a model, its tokenizer and its generation options are read from, sorted by name.
 auto files_of_model(std::filesystem::path const& directory) -> std::vector<std::filesystem::path>;
 
-/// Compresses the model; a progress line on a terminal unless quiet.
-auto compress(eckart::bart<float>& model, model_choice const& choice, rank_choice const& policy)
-    -> std::vector<eckart::replaced_layer>;
+/// Compresses the model, if there is a policy, and stores it in 8 bits a number, if the choice asks
+/// for it; a progress line on a terminal unless quiet. Answers the layers that are now in factors.
+auto compress(eckart::bart<float>& model, model_choice const& choice,
+              std::optional<rank_choice> const& policy) -> std::vector<eckart::replaced_layer>;
 
 }  // namespace program

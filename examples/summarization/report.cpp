@@ -500,6 +500,7 @@ auto form_meaning(eckart::form f) -> std::string_view {
     case eckart::form::pivoted:
       return "k rows of the rank-k matrix and the others as combinations of them: k(m + n - k) "
              "numbers, fewer than m n at every rank below min(m, n).";
+    case eckart::form::int8:
     case eckart::form::dense:
       break;
   }

@@ -154,9 +154,7 @@ void summarize_command::run() const {
   } else {
     auto const sources = text.encode(documents, strict, model.quiet);
     auto bart = eckart::bart<float>::load(directory);
-    if (auto const policy = model.policy()) {
-      compress(bart, model, *policy);
-    }
+    compress(bart, model, model.policy());
     write_summaries(result, documents, summaries(bart, text, sources, batch, model.quiet),
                     source.jsonl);
   }

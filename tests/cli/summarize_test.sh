@@ -32,6 +32,12 @@ expect 0 'parameters  *23,655,168  *22,737,664  *0.96' \
 expect 0 '"low_rank"' summarize --compare --json --rank-ratio 0.33 --targets linear d01.txt
 expect 0 'energy 0.9, q_proj,fc1' summarize --compare --energy 0.9 --targets q_proj,fc1 d01.txt
 
+# 8 bits a number: of the dense model and beside factors.
+expect 0 'Jonas' summarize --int8 d01.txt
+expect 0 'int8' summarize --compare --int8 d01.txt
+expect 0 'rank 200, attention, two-factor, int8' summarize --compare --rank 200 --int8 d01.txt
+grep -q 'file bytes\|bytes' out || say_failure 'bytes of the model in 8 bits'
+
 # Generation options.
 expect 0 . summarize --beams 1 --max-new-tokens 5 d01.txt
 [ "$(wc -w <out)" -le 5 ] || say_failure 'max-new-tokens'

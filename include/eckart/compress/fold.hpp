@@ -56,6 +56,7 @@ struct weight_times_in_double {
     }
     return times_in_double(w.u(), inner);
   }
+  auto operator()(int8_rows<T> const& w) const { return (*this)(to_dense(w)); }
   auto operator()(low_rank<T, pivoted> const& w) const {
     auto stacked = times_in_double(w.kept(), x);
     auto const others = times_in_double(w.combinations(), stacked);

@@ -63,13 +63,21 @@ class int8_rows {
   auto shape() const -> shape2 { return shape_; }
   /// No factors: min(m, n).
   auto rank() const -> index_t { return std::min(shape_.rows, shape_.cols); }
-  auto numbers(index_t row) const -> std::span<std::int8_t const> {
-    return {numbers_.data() + row * length(), static_cast<std::size_t>(shape_.cols)};
+  /// q (m, n).
+  auto numbers() const -> matrix_view<std::int8_t const> {
+    return {numbers_.data(), shape_.rows, shape_.cols, length()};
   }
+  auto numbers(index_t row) const -> std::span<std::int8_t const> { return numbers().row(row); }
   auto scales() const -> std::span<T const> { return as_span(scales_); }
   /// Memory of the numbers and their scales.
   auto bytes() const -> std::uint64_t {
     return static_cast<std::uint64_t>(shape_.rows * shape_.cols) + scales_.size() * sizeof(T);
+  }
+
+  /// alpha W.
+  auto times(T alpha) && -> int8_rows {
+    std::ranges::for_each(scales_, [alpha](T& scale) { scale *= alpha; });
+    return std::move(*this);
   }
 
   /// Row i of W, in T.
@@ -110,6 +118,25 @@ class int8_rows {
   vector<T> scales_;                                          // (m)
   std::vector<std::int32_t> sums_;                            // (m) of the numbers of a row
 };
+
+/// alpha W: the same numbers, other scales.
+template <real T>
+auto scale(int8_rows<T> w, std::type_identity_t<T> alpha) -> int8_rows<T> {
+  return std::move(w).times(alpha);
+}
+
+/// Rows first to first + count - 1 of W.
+template <real T>
+auto row_range(int8_rows<T> const& w, index_t first, index_t count) -> int8_rows<T> {
+  std::vector<std::int8_t> numbers;
+  numbers.reserve(static_cast<std::size_t>(count * w.shape().cols));
+  auto scales = make_vector<T>(count);
+  for (index_t i = 0; i < count; ++i) {
+    numbers.insert(numbers.end(), w.numbers(first + i).begin(), w.numbers(first + i).end());
+    scales(static_cast<std::size_t>(i)) = w.scales()[static_cast<std::size_t>(first + i)];
+  }
+  return {{count, w.shape().cols}, numbers, std::move(scales)};
+}
 
 /// W as floating-point numbers.
 template <real T>

@@ -53,6 +53,13 @@ class safetensors_writer {
     add_vector(std::move(name), values, stored);
   }
 
+  /// Adds a matrix of bytes, stored as I8; otherwise as above.
+  void add(std::string name, matrix_view<std::int8_t const> values) {
+    insert(
+        std::move(name),
+        {dtype::i8, {values.rows, values.cols}, static_cast<std::uint64_t>(values.size()), values});
+  }
+
   /// Adds a container of rank 1 or 2, stored as its own type; otherwise as above.
   template <dense_matrix E>
   void add(std::string name, E const& values) {
@@ -122,7 +129,8 @@ class safetensors_writer {
     dtype stored;
     std::vector<index_t> shape;
     std::uint64_t bytes;  // in the file
-    std::variant<std::span<std::byte const>, matrix_view<float const>, matrix_view<double const>>
+    std::variant<std::span<std::byte const>, matrix_view<std::int8_t const>,
+                 matrix_view<float const>, matrix_view<double const>>
         source;
   };
   using named_entry = std::pair<std::string const, entry>;
@@ -239,6 +247,13 @@ class safetensors_writer {
                            std::span<std::byte const> bytes) {
     out.write(reinterpret_cast<char const*>(bytes.data()),
               static_cast<std::streamsize>(bytes.size()));
+  }
+
+  static void write_values(std::ostream& out, named_entry const& named,
+                           matrix_view<std::int8_t const> values) {
+    for (index_t i = 0; i < values.rows; ++i) {
+      write_values(out, named, std::as_bytes(values.row(i)));
+    }
   }
 
   template <class T>

@@ -2,6 +2,7 @@
 
 #include "eckart/core/concepts.hpp"
 #include "eckart/core/error.hpp"
+#include "eckart/core/parallel.hpp"
 #include "eckart/core/view.hpp"
 #include "eckart/models/beam_hypotheses.hpp"
 #include "eckart/models/generation_options.hpp"
@@ -38,18 +39,17 @@ inline auto make_beam_step(generation_options const& options, generation_lengths
           length_factor(options, hopes_for_longest ? lengths.max_length - 1 : cur_len)};
 }
 
-/// The K best continuations of sentence s, whose rows stand in `logits` from s * B on; the logits
-/// become processed log-probabilities. Best first, valid until the next call.
+/// The K best continuations of sentence s, whose rows stand in `all_scores` from s * B on:
+/// logarithms of probabilities, which become processed ones. Best first, valid until the next call.
 inline auto rank_continuations(best_candidates& best, beam_sentence const& sentence, std::size_t s,
-                               matrix_view<float> logits, logits_processors const& processors,
+                               matrix_view<float> all_scores, logits_processors const& processors,
                                std::span<std::int32_t const> source)
     -> std::span<beam_candidate const> {
   best.clear();
   for (std::size_t b = 0; b < sentence.beams(); ++b) {
-    auto const scores = logits.row(static_cast<index_t>(s * sentence.beams() + b));
-    log_softmax(scores);
+    auto const scores = all_scores.row(static_cast<index_t>(s * sentence.beams() + b));
     processors.apply(scores, sentence.ids(b), source);
-    best.offer(scores, sentence.score(b), static_cast<index_t>(b) * logits.cols);
+    best.offer(scores, sentence.score(b), static_cast<index_t>(b) * all_scores.cols);
   }
   return best.sorted();
 }
@@ -109,6 +109,11 @@ auto beam_search(D& decoder, std::span<std::vector<std::int32_t> const> sources,
 
   for (index_t cur_len = 1; !sentences.empty(); ++cur_len) {
     auto const logits = detail::checked_step(decoder, rows.tokens);
+    parallel_rows(logits.rows, logits.cols, [&](index_t first, index_t last) {
+      for (index_t r = first; r < last; ++r) {
+        log_softmax(logits.row(r));
+      }
+    });
     auto const step = detail::make_beam_step(options, lengths, vocabulary, cur_len);
     std::size_t kept = 0;
     for (std::size_t s = 0; s < sentences.size(); ++s) {

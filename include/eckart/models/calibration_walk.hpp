@@ -36,8 +36,11 @@ template <real T>
 auto some_outputs(linear<T> const& layer, index_t first, index_t count) -> linear<T> {
   auto weight = std::visit(
       [&](auto const& w) -> typename linear<T>::weight {
-        if constexpr (std::same_as<std::remove_cvref_t<decltype(w)>, matrix<T>>) {
+        using given = std::remove_cvref_t<decltype(w)>;
+        if constexpr (std::same_as<given, matrix<T>>) {
           return to_matrix(as_view(w).row_range(first, count));
+        } else if constexpr (std::same_as<given, int8_rows<T>>) {
+          return row_range(w, first, count);
         } else {
           auto const factors = to_two_factor(w);
           return low_rank<T, two_factor>(to_matrix(factors.left().row_range(first, count)),

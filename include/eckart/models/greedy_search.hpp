@@ -6,6 +6,8 @@
 #include "eckart/models/logits_processors.hpp"
 #include "eckart/models/step_decoder.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -22,16 +24,28 @@ namespace detail {
 
 /// Index of the first largest score. Throws numerical_error if one is not a number. O(scores).
 inline auto first_largest(std::span<float const> scores) -> std::int32_t {
-  std::size_t best = 0;
-  bool is_nan = false;
-  for (std::size_t j = 0; j < scores.size(); ++j) {
-    is_nan = is_nan || std::isnan(scores[j]);
-    best = scores[j] > scores[best] ? j : best;
+  // Largest numbers side by side, which the compiler makes vectors of.
+  constexpr std::size_t lanes = 16;
+  std::array<float, lanes> most;
+  most.fill(-std::numeric_limits<float>::infinity());
+  std::array<std::int32_t, lanes> are_nan{};
+  std::size_t j = 0;
+  for (; j + lanes <= scores.size(); j += lanes) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      auto const score = scores[j + lane];
+      most[lane] = score > most[lane] ? score : most[lane];
+      are_nan[lane] |= score != score ? 1 : 0;
+    }
   }
-  if (is_nan) {
+  for (; j < scores.size(); ++j) {
+    most[0] = scores[j] > most[0] ? scores[j] : most[0];
+    are_nan[0] |= std::isnan(scores[j]) ? 1 : 0;
+  }
+  if (std::ranges::find(are_nan, 1) != are_nan.end()) {
     throw numerical_error("greedy_search: a score is not a number", 0);
   }
-  return static_cast<std::int32_t>(best);
+  return static_cast<std::int32_t>(std::ranges::find(scores, std::ranges::max(most)) -
+                                   scores.begin());
 }
 
 }  // namespace detail

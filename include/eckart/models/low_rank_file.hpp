@@ -55,6 +55,14 @@ void add_low_rank(safetensors_writer& writer, std::string const& name, low_rank<
     }
   }
 }
+/// The same for a matrix in 8 bits a number, whose scales are stored as T.
+template <real T>
+void add_low_rank(safetensors_writer& writer, std::string const& name, int8_rows<T> const& w,
+                  dtype = detail::own_dtype<T>) {
+  detail::refuse_known_parts(writer, name);
+  writer.add(name + ".int8", w.numbers());
+  writer.add(name + ".scales", w.scales());
+}
 template <real T>
 void add_low_rank(safetensors_writer& writer, std::string const& name, any_low_rank<T> const& w,
                   dtype stored = detail::own_dtype<T>) {

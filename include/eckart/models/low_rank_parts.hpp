@@ -7,7 +7,8 @@
 #include <string_view>
 #include <vector>
 
-/// Names and shapes of the tensors that a low-rank matrix is stored as: low_rank_tensors.hpp.
+/// Names and shapes of the tensors that a matrix in factors or in 8 bits is stored as:
+/// low_rank_tensors.hpp.
 namespace eckart {
 inline namespace v0 {
 namespace detail {
@@ -23,8 +24,9 @@ inline auto low_rank_parts(form f) -> std::vector<std::string_view> {
       return {".left", ".right"};
     case form::pivoted:
       return {".kept", ".combinations", ".rows"};
-    case form::dense:
     case form::int8:
+      return {".int8", ".scales"};
+    case form::dense:
       break;
   }
   return {};
@@ -41,16 +43,18 @@ inline auto low_rank_shapes(form f, shape2 w, index_t k) -> std::vector<std::vec
       return {{w.rows, k}, {k, w.cols}};
     case form::pivoted:
       return {{k, w.cols}, {w.rows - k, k}, {w.rows}};
-    case form::dense:
     case form::int8:
+      return {{w.rows, w.cols}, {w.rows}};
+    case form::dense:
       break;
   }
   return {};
 }
 
 /// Of all forms.
-inline constexpr std::array<std::string_view, 9> all_low_rank_parts{
-    ".u", ".s", ".core", ".vt", ".left", ".right", ".kept", ".combinations", ".rows"};
+inline constexpr std::array<std::string_view, 11> all_low_rank_parts{
+    ".u",    ".s",    ".core",  ".vt", ".left", ".right", ".kept", ".combinations",
+    ".rows", ".int8", ".scales"};
 
 inline auto part_name(std::string_view name, std::string_view part) -> std::string {
   return std::string(name).append(part);

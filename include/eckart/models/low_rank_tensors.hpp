@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/factor/int8_rows.hpp"
 #include "eckart/factor/low_rank.hpp"
 #include "eckart/factor/pivoted.hpp"
 #include "eckart/io/safetensors_format.hpp"
@@ -25,6 +26,7 @@
 ///   full core       NAME.u (m, k), NAME.core (k, k), NAME.vt (k, n)
 ///   two factors     NAME.left (m, k), NAME.right (k, n)
 ///   pivoted         NAME.kept (k, n), NAME.combinations (m - k, k), NAME.rows (m) as I64
+///   int8            NAME.int8 (m, n) as I8, NAME.scales (m): not of low rank
 ///
 /// The data take cost::parameters(form, {m, n}, k) numbers, and 8 m bytes more for pivoted rows.
 namespace eckart {
@@ -154,6 +156,23 @@ auto read_low_rank(F const& file, std::string_view name) -> low_rank<T, Form> {
     detail::check_part(file, part(".s"), {k});
     return {matrix_of(".u"), file.template vector<T>(part(".s")), matrix_of(".vt")};
   }
+}
+
+/// The matrix NAME, which must be stored in 8 bits a number: NAME.int8 (m, n) as I8 and NAME.scales
+/// (m). Throws format_error as read_low_rank.
+template <real T, tensor_source F>
+auto read_int8_rows(F const& file, std::string_view name) -> int8_rows<T> {
+  auto const tensor = detail::part_name(name, ".int8");
+  auto const shape = detail::check_part(file, tensor, {-1, -1});
+  if (file.info(tensor).type != dtype::i8) {
+    detail::refuse_tensor(file, tensor, "expected I8");
+  }
+  auto const scales = detail::part_name(name, ".scales");
+  detail::check_part(file, scales, {shape[0]});
+  std::span<std::byte const> const bytes = file.bytes(tensor);
+  return {{shape[0], shape[1]},
+          {reinterpret_cast<std::int8_t const*>(bytes.data()), bytes.size()},
+          file.template vector<T>(scales)};
 }
 
 /// The form in which the matrix NAME is stored, by the tensors that exist. Throws format_error that

@@ -99,7 +99,8 @@ class lora {
 
   /// One layer with the best approximation of W + (alpha / r) B A at the rank of the policy, in the
   /// form of the base, and the same bias. For a base in factors of rank k the matrix is never
-  /// formed: O((m + n) (k + r)²), see add. A dense base takes an SVD and gives a diagonal core.
+  /// formed: O((m + n) (k + r)²), see add. A base without factors takes an SVD and gives a
+  /// diagonal core.
   /// Throws shape_error for a rank that does not fit, numerical_error for weights that are not
   /// finite, and as to_pivoted.
   template <rank_policy P>
@@ -107,7 +108,8 @@ class lora {
     auto const stored = base_.stored_as();
     return std::visit(
         [&](auto const& w) {
-          if constexpr (std::same_as<std::remove_cvref_t<decltype(w)>, matrix<T>>) {
+          using weight = std::remove_cvref_t<decltype(w)>;
+          if constexpr (std::same_as<weight, matrix<T>> || std::same_as<weight, int8_rows<T>>) {
             return base_.with_weight(factorize(merged().dense_weight(), policy));
           } else {
             return base_.with_weight(weight_in_form(add(w, update(), policy), stored));

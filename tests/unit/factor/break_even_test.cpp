@@ -41,6 +41,7 @@ auto count_operations(form f, shape2 w, index_t k, index_t p, flop_count count) 
   tally t;
   switch (f) {
     case form::dense:
+    case form::int8:
       t.product(w.rows, w.cols, p, count);
       break;
     case form::full_core:

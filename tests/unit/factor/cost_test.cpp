@@ -30,6 +30,7 @@ auto count_elements(form f, index_t m, index_t n, index_t k) -> index_t {
     case form::pivoted:
       return k * n + (m - k) * k;  // k rows, and k coefficients for each of the others
     case form::dense:
+    case form::int8:
       break;
   }
   return m * n;

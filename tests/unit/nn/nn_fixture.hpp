@@ -148,6 +148,7 @@ auto factors_of(eckart::linear<T> const& layer) -> std::vector<eckart::matrix<do
     auto operator()(low_rank<T, pivoted> const& w) const -> list {
       return (*this)(to_two_factor(w));
     }
+    auto operator()(int8_rows<T> const& w) const -> list { return (*this)(to_dense(w)); }
   };
   return std::visit(visitor{}, layer.stored_weight());
 }

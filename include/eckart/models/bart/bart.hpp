@@ -157,7 +157,15 @@ class bart {
     });
     return total;
   }
-  auto bytes() const -> std::uint64_t { return parameters() * sizeof(T); }
+  /// Of these numbers, as they are stored.
+  auto bytes() const -> std::uint64_t {
+    auto total = parameters() * sizeof(T);
+    visit_linears([&total](std::string const&, linear<T> const& layer) {
+      total += layer.bytes();
+      total -= layer.parameters() * sizeof(T);
+    });
+    return total;
+  }
 
  private:
   template <class Weights>

@@ -66,12 +66,12 @@ auto read_section_layer(Json const& json, std::size_t number, linears_by_name co
   auto const shape = known->second.shape;
   auto const full = std::min(shape.rows, shape.cols);
   layer.stored_as = section_form(json_value<std::string>(json, "form", place), place);
-  auto const is_dense = layer.stored_as == form::dense;
-  layer.rank = is_dense ? json_value_or<index_t>(json, "rank", full, place)
-                        : json_value<index_t>(json, "rank", place);
-  if (layer.rank < (is_dense ? full : 1) || layer.rank > full) {
+  auto const has_factors = layer.stored_as != form::dense && layer.stored_as != form::int8;
+  layer.rank = has_factors ? json_value<index_t>(json, "rank", place)
+                           : json_value_or<index_t>(json, "rank", full, place);
+  if (layer.rank < (has_factors ? 1 : full) || layer.rank > full) {
     refuse_section(place, "rank ", layer.rank, " of a ", name_of(layer.stored_as), " ", shape,
-                   " matrix is not ", is_dense ? "" : "in 1 to ", full);
+                   " matrix is not ", has_factors ? "in 1 to " : "", full);
   }
   layer.bias = json_value<bool>(json, "bias", place);
   return layer;

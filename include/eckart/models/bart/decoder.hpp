@@ -7,6 +7,7 @@
 #include "eckart/nn/layer_norm.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <optional>
 #include <span>
 #include <string>
@@ -150,7 +151,7 @@ struct bart_decoder {
   /// Hidden states x (rows * steps, d_model) of the next `steps` tokens of every row, ids
   /// (rows * steps) row after row; the state then holds them. observe(i, states) sees the input of
   /// layer i and, at last, the output.
-  template <class Observe, blas_backend<T> B = openblas>
+  template <std::invocable<index_t, matrix_view<T const>> Observe, blas_backend<T> B = openblas>
   void operator()(std::span<token_id const> ids, bart_decoder_state<T>& state, matrix_view<T> x,
                   workspace<T>& scratch, Observe observe, B const& backend = {}) const {
     auto const count = static_cast<index_t>(ids.size());

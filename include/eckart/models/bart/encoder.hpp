@@ -6,6 +6,7 @@
 #include "eckart/nn/feed_forward.hpp"
 #include "eckart/nn/layer_norm.hpp"
 
+#include <concepts>
 #include <span>
 #include <string>
 #include <utility>
@@ -65,7 +66,7 @@ struct bart_encoder {
   /// each padded to the same number of tokens. key_lengths (batch) are the tokens before the
   /// padding, empty for none. observe(i, states) sees the input of layer i and, at last, the
   /// output. Throws shape_error for ids or lengths that the tables do not hold.
-  template <class Observe, blas_backend<T> B = openblas>
+  template <std::invocable<index_t, matrix_view<T const>> Observe, blas_backend<T> B = openblas>
   void operator()(std::span<token_id const> ids, index_t batch,
                   std::span<index_t const> key_lengths, matrix_view<T> x, workspace<T>& scratch,
                   Observe observe, B const& backend = {}) const {

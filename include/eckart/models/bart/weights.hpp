@@ -218,6 +218,8 @@ class bart_weights {
         return read_low_rank<T, two_factor>(file, tensor);
       case form::pivoted:
         return read_low_rank<T, pivoted>(file, tensor);
+      case form::int8:
+        return read_int8_rows<T>(file, tensor);
       case form::dense:
         break;
     }
