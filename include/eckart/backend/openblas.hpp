@@ -70,7 +70,7 @@ struct openblas {
       }
 #ifdef ECKART_HAS_ROW_KERNELS
       if (p == op::none && q == op::none && c.rows <= detail::few_rows_limit && c.cols > 1 &&
-          c.cols <= detail::weighted_columns_limit) {
+          c.cols <= detail::weighted_columns_limit && k <= detail::weighted_terms_limit) {
         detail::best_row_kernels().weighted_rows(alpha, a.data, a.ld, a.rows, b.data, b.ld, k, beta,
                                                  c.data, c.ld, c.cols);
         return;

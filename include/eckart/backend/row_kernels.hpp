@@ -35,8 +35,9 @@ struct row_kernels {
   float (*to_bytes)(float const* x, index_t n, unsigned char* bytes);
 };
 
-/// Wider sums of weighted rows are a matter for BLAS.
+/// Wider and longer sums of weighted rows are a matter for BLAS.
 inline constexpr index_t weighted_columns_limit = 256;
+inline constexpr index_t weighted_terms_limit = 1 << 16;
 
 #ifdef ECKART_HAS_ROW_KERNELS
 

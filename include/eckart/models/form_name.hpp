@@ -7,16 +7,14 @@
 #include <string>
 #include <string_view>
 
-/// Forms by the names that files use, dense and int8 among them.
+/// Forms by the names that files use, dense among them.
 namespace eckart {
 inline namespace v0 {
 
 /// Nothing for a name that is none.
 inline auto form_named(std::string_view name) -> std::optional<form> {
-  for (auto const f : {form::dense, form::int8}) {
-    if (name == name_of(f)) {
-      return f;
-    }
+  if (name == name_of(form::dense)) {
+    return form::dense;
   }
   for (auto const f : all_factor_forms) {
     if (name == name_of(f)) {
@@ -32,7 +30,7 @@ inline auto known_form_names() -> std::string {
   for (auto const f : all_factor_forms) {
     known += message(", ", name_of(f));
   }
-  return known + message(", ", name_of(form::int8));
+  return known;
 }
 
 }  // namespace v0

@@ -161,7 +161,7 @@ TEST_CASE("forms that are unknown are refused with those that are known") {
   for (std::string const text : {"svd", "", "Pivoted", "two_factor"}) {
     CHECK(has(fault_of_layer("form", text),
               "layer \"" + fc1 + "\": key \"form\": \"" + text +
-                  "\" is none of dense, full-core, diagonal-core, two-factor, pivoted"));
+                  "\" is none of dense, full-core, diagonal-core, two-factor, pivoted, int8"));
   }
 }
 
