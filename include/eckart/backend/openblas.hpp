@@ -59,7 +59,7 @@ struct openblas {
     }
     if constexpr (std::same_as<T, float>) {
       if (p == op::none && q != op::none && c.cols > 1) {
-        if (c.rows > detail::few_rows_limit / 2 && detail::can_pack_rows(c.rows, c.cols)) {
+        if (c.rows >= detail::packed_rows_from && detail::can_pack_rows(c.rows, c.cols)) {
           detail::packed_rows_product(alpha, a, b, beta, c);
           return;
         }

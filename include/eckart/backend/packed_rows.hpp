@@ -1,6 +1,7 @@
 #pragma once
 
 #include "eckart/backend/few_rows.hpp"
+#include "eckart/core/allocator.hpp"
 
 #include <algorithm>
 #include <array>
@@ -8,13 +9,14 @@
 #include <vector>
 
 /// Products y = x W^T with more rows than few_rows.hpp has registers for, and too few for BLAS: the
-/// beams of several texts. Not W but x is brought into another order, so that one number of W meets
-/// a vector of 16 rows. W is still read once and as it lies.
+/// beams of a text or of several. Not W but x is brought into another order, so that one number of
+/// W meets a vector of 16 rows, or two numbers one of 8 rows. W is still read once and as it lies.
 namespace eckart {
 inline namespace v0 {
 namespace detail {
 
-/// More rows of x than these are a matter for BLAS.
+/// Fewer rows of x than these are a matter for few_rows.hpp, more for BLAS.
+inline constexpr index_t packed_rows_from = 5;
 inline constexpr index_t packed_rows_limit = 32;
 
 /// Rows of W that a packed kernel takes at once.
@@ -23,8 +25,8 @@ inline constexpr index_t packed_tile = 8;
 /// Rows of x in a vector.
 inline constexpr index_t packed_lanes = 16;
 
-/// out[j][i] = w_j x_i for packed_tile rows of w and Vectors * packed_lanes rows of x, of which the
-/// p-th numbers stand together.
+/// out[j][i] = w_j x_i for packed_tile rows of w and all rows of x, of which the p-th numbers stand
+/// together; with 8 rows of x the p-th and the next in turns, and out[j][2 i] + out[j][2 i + 1].
 using packed_kernel = void (*)(float const* packed, float const* w, index_t ldw, index_t k,
                                float* out);
 
@@ -51,13 +53,9 @@ template <std::size_t Vectors>
       sum[j][v] = whole{};
     }
   }
+  auto const* const next = w + packed_tile * ldw;  // the next tile, in the order of its addresses
   for (index_t p = 0; p < k; ++p) {
-    if (p % packed_lanes == 0) {  // a line of each row of the next tile
-      ECKART_UNROLL
-      for (std::size_t j = 0; j < tile; ++j) {
-        __builtin_prefetch(w + static_cast<index_t>(j + tile) * ldw + p);
-      }
-    }
+    __builtin_prefetch(next + p * packed_tile, 0, 2);
     auto const* const column = packed + p * static_cast<index_t>(Vectors * lanes);
     whole a[Vectors];
     ECKART_UNROLL
@@ -82,41 +80,87 @@ template <std::size_t Vectors>
   }
 }
 
+/// The same for 8 rows of x: half of a vector would be empty.
+[[gnu::target("avx512f")]] inline void packed_pairs_avx512(float const* packed, float const* w,
+                                                           index_t ldw, index_t k, float* out) {
+  using whole = simd_vector<packed_lanes>::whole;
+  using unaligned = simd_vector<packed_lanes>::unaligned;
+  using pairs [[gnu::vector_size(64)]] = long long;
+  whole sum[packed_tile];
+  ECKART_UNROLL
+  for (std::size_t j = 0; j < packed_tile; ++j) {
+    sum[j] = whole{};
+  }
+  auto const* const next = w + packed_tile * ldw;
+  for (index_t p = 0; p < k; p += 2) {
+    __builtin_prefetch(next + p * packed_tile, 0, 2);
+    whole const a = *reinterpret_cast<unaligned const*>(packed + p * packed_lanes / 2);
+    auto const bytes = p + 1 < k ? 2 * sizeof(float) : sizeof(float);
+    ECKART_UNROLL
+    for (std::size_t j = 0; j < packed_tile; ++j) {
+      long long two = 0;
+      auto const* const from = w + static_cast<index_t>(j) * ldw + p;
+      if (bytes == sizeof two) {
+        __builtin_memcpy(&two, from, sizeof two);
+      } else {
+        __builtin_memcpy(&two, from, sizeof(float));
+      }
+      sum[j] += a * __builtin_bit_cast(whole, pairs{} + two);
+    }
+  }
+  ECKART_UNROLL
+  for (std::size_t j = 0; j < packed_tile; ++j) {
+    *reinterpret_cast<unaligned*>(out + j * packed_lanes) = sum[j];
+  }
+}
+
 #undef ECKART_UNROLL
 #endif
 
-/// Kernels for one and for two vectors of rows; none where the processor has too few registers.
-inline auto packed_kernels() -> std::array<packed_kernel, 2> const& {
-  static std::array<packed_kernel, 2> const kernels = [] {
+/// Rows of x that a kernel takes, and the numbers that it leaves for each row of w.
+struct packed_shape {
+  index_t rows;     ///< 8, 16 or 32
+  index_t numbers;  ///< 16 or 32
+  packed_kernel kernel;
+};
+
+/// The kernel for so many rows of x, without one where the processor has too few registers.
+inline auto packed_shape_for(index_t rows) -> packed_shape {
 #ifdef ECKART_HAS_X86_KERNELS
-    if (processor_level() == simd_level::avx512) {
-      return std::array<packed_kernel, 2>{packed_avx512<1>, packed_avx512<2>};
-    }
+  static bool const has_registers = processor_level() == simd_level::avx512;
+  if (has_registers) {
+    return rows <= packed_lanes / 2 ? packed_shape{8, 16, packed_pairs_avx512}
+           : rows <= packed_lanes   ? packed_shape{16, 16, packed_avx512<1>}
+                                    : packed_shape{32, 32, packed_avx512<2>};
+  }
 #endif
-    return std::array<packed_kernel, 2>{nullptr, nullptr};
-  }();
-  return kernels;
+  return {rows, rows, nullptr};
 }
 
 inline auto can_pack_rows(index_t rows, index_t outputs) -> bool {
-  return rows <= packed_rows_limit && outputs >= packed_tile && packed_kernels()[0] != nullptr;
+  return rows <= packed_rows_limit && outputs >= packed_tile &&
+         packed_shape_for(rows).kernel != nullptr;
 }
 
-/// The rows of x, padded with zeros to `lanes` rows, number by number. The memory is the thread's
-/// and grows to the largest x.
-inline auto pack_rows(matrix_view<float const> x, index_t lanes) -> float const* {
-  static thread_local std::vector<float> packed;
-  auto const size = static_cast<std::size_t>(x.cols * lanes);
+/// The rows of x, with zeros in the place of those that are missing, number by number, or two
+/// numbers by two for a kernel of pairs. The memory is the thread's and grows to the largest x.
+inline auto pack_rows(matrix_view<float const> x, packed_shape const& shape) -> float const* {
+  static thread_local std::vector<float, allocator<float>> packed;
+  auto const at_once = shape.numbers / shape.rows;  // numbers of a row that stand together
+  auto const groups = (x.cols + at_once - 1) / at_once;
+  auto const size = static_cast<std::size_t>(groups * shape.numbers);
   if (packed.size() < size) {
     packed.resize(size);
   }
   auto* const to = packed.data();
-  parallel_rows(x.cols, lanes, [&](index_t first, index_t last) {
-    for (index_t p = first; p < last; ++p) {
-      for (index_t i = 0; i < x.rows; ++i) {
-        to[p * lanes + i] = x(i, p);
+  parallel_rows(groups, shape.numbers, [&](index_t first, index_t last) {
+    for (index_t g = first; g < last; ++g) {
+      for (index_t i = 0; i < shape.rows; ++i) {
+        for (index_t q = 0; q < at_once; ++q) {
+          auto const p = g * at_once + q;
+          to[g * shape.numbers + i * at_once + q] = i < x.rows && p < x.cols ? x(i, p) : 0.0F;
+        }
       }
-      std::fill(to + p * lanes + x.rows, to + (p + 1) * lanes, 0.0F);
     }
   });
   return to;
@@ -126,29 +170,26 @@ inline auto pack_rows(matrix_view<float const> x, index_t lanes) -> float const*
 /// y is not read where beta is 0. 2 rows n k FLOPs, on all threads where w is large enough.
 inline void packed_rows_product(float alpha, matrix_view<float const> x, matrix_view<float const> w,
                                 float beta, matrix_view<float> y) {
-  auto const vectors = (x.rows + packed_lanes - 1) / packed_lanes;
-  auto const lanes = vectors * packed_lanes;
-  auto const kernel = packed_kernels()[static_cast<std::size_t>(vectors - 1)];
-  auto const* const packed = pack_rows(x, lanes);
-  auto const tiles = (w.rows + packed_tile - 1) / packed_tile;
-  parallel_rows(tiles, packed_tile * std::max<index_t>(1, x.cols) * vectors,
-                [&](index_t first, index_t last) {
-                  std::array<float, static_cast<std::size_t>(packed_tile * packed_rows_limit)> sums;
-                  for (index_t tile = first; tile < last; ++tile) {
-                    auto const at = tile * packed_tile;
-                    // The last tile starts early enough to be whole.
-                    auto const from = std::min(at, w.rows - packed_tile);
-                    kernel(packed, w.data + from * w.ld, w.ld, x.cols, sums.data());
-                    for (index_t i = 0; i < x.rows; ++i) {
-                      for (index_t j = at; j < std::min(at + packed_tile, w.rows); ++j) {
-                        auto const sum =
-                            alpha * sums[static_cast<std::size_t>((j - from) * lanes + i)];
-                        auto& to = y(i, j);
-                        to = beta == 0 ? sum : beta * to + sum;
-                      }
-                    }
-                  }
-                });
+  auto const shape = packed_shape_for(x.rows);
+  auto const at_once = shape.numbers / shape.rows;
+  auto const* const packed = pack_rows(x, shape);
+  auto const multiply = [&](index_t first, index_t last) {
+    std::array<float, static_cast<std::size_t>(packed_tile * packed_rows_limit)> sums;
+    for (index_t at = first; at < last; at += packed_tile) {
+      // The last tile starts early enough to be whole.
+      auto const from = std::min(at, w.rows - packed_tile);
+      shape.kernel(packed, w.data + from * w.ld, w.ld, x.cols, sums.data());
+      for (index_t i = 0; i < x.rows; ++i) {
+        for (index_t j = at; j < std::min(at + packed_tile, last); ++j) {
+          auto const* const part = sums.data() + (j - from) * shape.numbers + i * at_once;
+          auto const sum = alpha * (at_once == 2 ? part[0] + part[1] : part[0]);
+          auto& to = y(i, j);
+          to = beta == 0 ? sum : beta * to + sum;
+        }
+      }
+    }
+  };
+  parallel_pieces(w.rows, packed_tile, std::max<index_t>(1, x.cols) * shape.rows, multiply);
 }
 
 }  // namespace detail

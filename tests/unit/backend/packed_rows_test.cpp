@@ -14,7 +14,7 @@ using support::not_a_number;
 using support::random_matrix;
 
 TEST_CASE("packed rows are multiplied like the textbook, all numbers of rows, the last tile") {
-  for (index_t const rows : {1, 9, 15, 16, 17, 31, 32}) {
+  for (index_t const rows : {1, 4, 5, 8, 9, 15, 16, 17, 31, 32}) {
     for (index_t const n : {8, 9, 15, 16, 41, 700}) {
       for (index_t const k : {0, 1, 7, 16, 33, 300}) {
         if (!detail::can_pack_rows(rows, n)) {
