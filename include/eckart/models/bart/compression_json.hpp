@@ -48,7 +48,8 @@ inline auto section_form(std::string_view text, std::string_view place) -> form 
   if (text == name_of(form::int8)) {
     return form::int8;
   }
-  refuse_section(place, "key \"form\": ", json_quoted(text), " is none of ", known_form_names(), ", ", name_of(form::int8));
+  refuse_section(place, "key \"form\": ", json_quoted(text), " is none of ", known_form_names(),
+                 ", ", name_of(form::int8));
 }
 
 /// The linear layers of a BART by name.
