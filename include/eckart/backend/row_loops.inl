@@ -5,6 +5,7 @@
 
 using whole [[gnu::vector_size(ECKART_LANES * 4)]] = float;
 using bits [[gnu::vector_size(ECKART_LANES * 4)]] = int;
+using words [[gnu::vector_size(ECKART_LANES * 4)]] = unsigned;
 using unaligned [[gnu::vector_size(ECKART_LANES * 4), gnu::aligned(4), gnu::may_alias]] = float;
 using byte_lanes [[gnu::vector_size(ECKART_LANES)]] = unsigned char;
 using half_whole [[gnu::vector_size(ECKART_LANES * 2)]] = float;
@@ -65,7 +66,7 @@ inline auto exp_of(whole x) -> whole {
   whole const r = (x - n * 0.693145752F) - n * 1.42860677e-6F;  // log 2 in two parts
   whole const p =
       (((r * 0.001381454F + 0.008368745F) * r + 0.04166839F) * r + 0.16666521F) * r + 0.49999994F;
-  bits const power = (__builtin_bit_cast(bits, shifted) << 23) + (127 << 23);
+  words const power = (__builtin_bit_cast(words, shifted) << 23) + (127U << 23);
   whole const value = ((p * r) * r + r + 1.0F) * __builtin_bit_cast(whole, power);
   return choose(x < -87.33F, whole{}, value);
 }
