@@ -3,7 +3,6 @@
 /// Loading and running BART, and its tokenizer. compress.hpp has what makes a model smaller,
 /// evaluate.hpp what tells how good it is.
 #include "eckart/io/json.hpp"
-#include "eckart/io/safetensors.hpp"
 #include "eckart/models/bart/config_json.hpp"
 #include "eckart/models/bart/load.hpp"
 #include "eckart/models/bart/module_tree.hpp"

@@ -28,6 +28,14 @@ expect 0 '"rouge1"' evaluate --model direct --data twelve.jsonl --limit 2 --num-
 echo 'Ann: Lunch at noon? Bob: Yes!' >lunch.txt
 expect 0 '[A-Z]' summarize --model direct -q lunch.txt
 
+# What is not in factors, and the output layer, in 8 bits a number: smaller again.
+expect 0 . compress $attention --method centred --budget 0.4 --keep-end-bias --int8 --out bytes -q
+grep -q '"form": "int8"' bytes/config.json || say_failure 'no form int8 in config.json'
+[ "$(wc -c <bytes/model.safetensors)" -lt "$(wc -c <direct/model.safetensors)" ] ||
+  say_failure 'the file in 8 bits is not smaller'
+expect 0 ' Linear(in_features=384, out_features=1536, form=int8, bias=True)' inspect --model bytes
+expect 0 '[A-Z]' summarize --model bytes -q lunch.txt
+
 # A plan can be edited; what does not fit is refused with a message that says why.
 sed 's/"rank": [0-9]*, "parameters": [0-9]*/"rank": 8/; s/"parameters": [0-9]*, "predicted/"predicted/; /^ *"parameters"/d; /^ *"dense_parameters"/d; s/^  \],/  ]/' \
   direct/plan.json >edited.json

@@ -131,8 +131,7 @@ inline constexpr auto last_lanes = [] {
         auto const* from = w + static_cast<index_t>(j) * ldw + p;                                 \
         b[j] = *reinterpret_cast<unaligned const*>(from);                                         \
         __builtin_prefetch(                                                                       \
-            ahead.at + p * ahead.by_number + static_cast<index_t>(j) * ahead.by_row, 0,           \
-            Rows == 1 ? 3 : 2);                                                                   \
+            ahead.at + p * ahead.by_number + static_cast<index_t>(j) * ahead.by_row, 0, 2);       \
       }                                                                                           \
       ECKART_UNROLL                                                                               \
       for (std::size_t i = 0; i < Rows; ++i) {                                                    \

@@ -10,8 +10,8 @@
 #endif
 
 /// What happens to a row of floats between two products: softmax, GELU, LayerNorm, the weighted sum
-/// of attention. Without vectors an exponential takes as long as fifty multiplications. The loops
-/// stand in row_loops.inl; the instruction set is chosen while the program runs.
+/// of attention. The loops stand in row_loops.inl; the instruction set is chosen while the program
+/// runs.
 namespace eckart {
 inline namespace v0 {
 namespace detail {

@@ -5,14 +5,12 @@
 #include "eckart/io/json_string.hpp"
 #include "eckart/io/json_value.hpp"
 #include "eckart/models/form_name.hpp"
-#include "eckart/models/plan_bart.hpp"
 
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -144,19 +142,6 @@ auto read_latency_table(Json const& json, std::string_view name) -> latency_tabl
 template <class Json = nlohmann::json>
 auto read_latency_table(std::filesystem::path const& path) -> latency_table {
   return read_latency_table<Json>(read_json<Json>(path), path.string());
-}
-
-/// As time_cost in models/layer_timing.hpp, with the times of a table: nanoseconds of a text of so
-/// many source tokens, read at once, and of `steps` written tokens of each of `beams` rows.
-inline auto time_cost(latency_table table, index_t source_tokens, index_t steps, index_t beams)
-    -> layer_cost {
-  auto const shared = std::make_shared<latency_table const>(std::move(table));
-  return [=](std::string const& name, form f, shape2 shape, index_t k) {
-    bool const once = reads_source(name);
-    auto const one = shared->microseconds(f, shape, k, once ? source_tokens : beams);
-    return static_cast<std::uint64_t>(
-        std::llround(1e3 * one * static_cast<double>(once ? 1 : steps)));
-  };
 }
 
 }  // namespace v0

@@ -1,13 +1,16 @@
 #pragma once
 
 #include "eckart/core/random.hpp"
+#include "eckart/models/latency_table.hpp"
 #include "eckart/models/plan_bart.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -68,6 +71,18 @@ auto time_cost(index_t source_tokens, index_t steps, index_t beams) -> layer_cos
       place->second = detail::nanoseconds_of_call(detail::random_layer<T>(f, shape, k), rows);
     }
     return place->second * static_cast<std::uint64_t>(once ? 1 : steps);
+  };
+}
+
+/// The same with the times of a table, which do not depend on the moment.
+inline auto time_cost(latency_table table, index_t source_tokens, index_t steps, index_t beams)
+    -> layer_cost {
+  auto const shared = std::make_shared<latency_table const>(std::move(table));
+  return [=](std::string const& name, form f, shape2 shape, index_t k) {
+    bool const once = reads_source(name);
+    auto const one = shared->microseconds(f, shape, k, once ? source_tokens : beams);
+    return static_cast<std::uint64_t>(
+        std::llround(1e3 * one * static_cast<double>(once ? 1 : steps)));
   };
 }
 

@@ -156,9 +156,9 @@ class kv_cache {
   index_t capacity_ = 0;
   storage keys_;
   storage values_;
-  std::vector<index_t> place_of_;  // of each row, in the storages
-  std::vector<index_t> next_place_of_;
-  std::vector<bool> is_taken_;  // of each place
+  std::vector<index_t> place_of_;       // (places) of each row, in the storages
+  std::vector<index_t> next_place_of_;  // (places) the same after a reordering
+  std::vector<bool> is_taken_;          // (places)
 };
 
 }  // namespace v0

@@ -114,3 +114,44 @@ TEST_CASE("pieces of rows are all rows once, and few numbers are one piece") {
     }
   }
 }
+
+TEST_CASE("each call knows its worker, and the workers of an inner loop are one") {
+  auto const workers = worker_count();
+  CHECK(workers >= 1);
+  std::vector<std::atomic<int>> calls(200);
+  std::atomic<int> wrong = 0;
+  parallel_for_workers(200, [&](index_t i, index_t worker) {
+    ++calls[static_cast<std::size_t>(i)];
+    wrong += worker < 0 || worker >= workers;
+    if (workers > 1) {
+      wrong += worker_count() != 1;
+    }
+    parallel_for_workers(3, [&](index_t, index_t inner) { wrong += inner != 0 && workers > 1; });
+  });
+  CHECK(std::ranges::all_of(calls, [](std::atomic<int> const& n) { return n == 1; }));
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("pieces of whole groups are all rows once, cheap ones are one piece") {
+  for (index_t const rows : {0, 1, 7, 8, 9, 1000, 50'265}) {
+    for (index_t const cost : {1, 768}) {
+      CAPTURE(rows);
+      CAPTURE(cost);
+      std::vector<std::atomic<int>> calls(static_cast<std::size_t>(rows));
+      std::atomic<int> pieces = 0;
+      std::atomic<int> wrong = 0;
+      parallel_pieces(rows, 8, cost, [&](index_t first, index_t last) {
+        ++pieces;
+        wrong += first % 8 != 0 || (last % 8 != 0 && last != rows);
+        for (index_t i = first; i < last; ++i) {
+          ++calls[static_cast<std::size_t>(i)];
+        }
+      });
+      CHECK(std::ranges::all_of(calls, [](std::atomic<int> const& n) { return n == 1; }));
+      CHECK(wrong == 0);
+      if (rows * cost <= 1 << 16 || worker_count() == 1) {
+        CHECK(pieces == 1);
+      }
+    }
+  }
+}

@@ -119,3 +119,19 @@ TEST_CASE("greedy search refuses beams, and lengths beyond the positions") {
                   eckart::shape_error);
   CHECK(decoder.steps == 0);
 }
+
+TEST_CASE("of equal largest scores the first is taken, wherever they stand") {
+  for (std::size_t n = 1; n <= 70; ++n) {
+    CAPTURE(n);
+    for (std::size_t place = 0; place < n; ++place) {
+      std::vector<float> scores(n, -2.0F);
+      scores[place] = 3.0F;
+      scores[n - 1] = 3.0F;
+      REQUIRE(eckart::detail::first_largest(scores) == static_cast<std::int32_t>(place));
+      scores[place] = std::numeric_limits<float>::quiet_NaN();
+      REQUIRE_THROWS_AS(eckart::detail::first_largest(scores), eckart::numerical_error);
+    }
+  }
+  std::vector<float> const none(40, -std::numeric_limits<float>::infinity());
+  CHECK(eckart::detail::first_largest(none) == 0);
+}

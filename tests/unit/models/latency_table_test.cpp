@@ -1,5 +1,7 @@
 #include "eckart/models/latency_table.hpp"
 
+#include "eckart/models/layer_timing.hpp"
+
 #include "eckart/io/json.hpp"
 #include "support/matrix_check.hpp"
 #include "support/temporary_directory.hpp"

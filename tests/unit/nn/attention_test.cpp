@@ -584,3 +584,50 @@ TEST_CASE("cached attention allocates nothing within the capacity") {
   CHECK(decoding == 0);
   CHECK(cache.length() == 12);
 }
+
+TEST_CASE_TEMPLATE("300 causal queries, in blocks, are 300 queries one by one", T, float, double) {
+  random_source random(31);
+  constexpr index_t tokens = 300;  // more than two blocks
+  constexpr index_t d = 8;
+  auto const q = random.matrix<T>(tokens, d);
+  auto const k = random.matrix<T>(tokens, d);
+  auto const v = random.matrix<T>(tokens, d);
+  auto all = make_matrix<T>({tokens, d});
+  auto one = make_matrix<T>({1, d});
+  workspace<T> scratch;
+  scaled_dot_product_attention(as_view(q), as_view(k), as_view(v), T{1}, {.causal = true},
+                               as_view(all), scratch);
+  for (index_t i = 0; i < tokens; ++i) {
+    scaled_dot_product_attention(as_view(q).row_range(i, 1), as_view(k).row_range(0, i + 1),
+                                 as_view(v).row_range(0, i + 1), T{1}, {}, as_view(one), scratch);
+    // A score is off by d eps of at most d, and each weight by twice as much of itself;
+    // exponentials, their sum and the weighted sum of values below 1 add i + 8 roundings. Both
+    // sides are.
+    auto const bound = 2 * (2.0 * d * d + 2.0 * static_cast<double>(i) + 8) * epsilon<T>;
+    for (index_t j = 0; j < d; ++j) {
+      REQUIRE(std::abs(static_cast<double>(as_view(all)(i, j) - as_view(one)(0, j))) <= bound);
+    }
+  }
+}
+
+TEST_CASE("heads on two threads give what they give on one, to the last bit") {
+  random_source random(32);
+  constexpr index_t tokens = 150;
+  constexpr index_t width = 64;
+  multi_head_attention<float> const attention(
+      4, random.linear<float>(width, width), random.linear<float>(width, width),
+      random.linear<float>(width, width), random.linear<float>(width, width));
+  auto const q = random.matrix<float>(tokens, width);
+  auto const k = random.matrix<float>(tokens, width);
+  auto const v = random.matrix<float>(tokens, width);
+  auto one = make_matrix<float>({tokens, width});
+  auto two = make_matrix<float>({tokens, width});
+  auto const before = blas_info().threads;
+  workspace<float> scratch;
+  set_threads(1);
+  attention.attend(as_view(q), as_view(k), as_view(v), {.causal = true}, as_view(one), scratch);
+  set_threads(2);
+  attention.attend(as_view(q), as_view(k), as_view(v), {.causal = true}, as_view(two), scratch);
+  set_threads(before);
+  CHECK(one == two);
+}

@@ -23,11 +23,13 @@ namespace detail {
 
 inline auto linear_label(stored_linear const& layer) -> std::string {
   auto const w = layer.shape;
-  auto const factors = layer.stored_as == form::dense
-                           ? std::string()
-                           : message(", rank=", layer.rank, ", form=", name_of(layer.stored_as));
-  return message(layer.stored_as == form::dense ? "Linear" : "LowRank", "(in_features=", w.cols,
-                 ", out_features=", w.rows, factors, ", bias=", layer.bias ? "True" : "False", ")");
+  bool const is_dense = layer.stored_as == form::dense;
+  bool const has_factors = !is_dense && layer.stored_as != form::int8;
+  auto const rank = has_factors ? message(", rank=", layer.rank) : std::string();
+  auto const stored_as = is_dense ? std::string() : message(", form=", name_of(layer.stored_as));
+  return message(has_factors ? "LowRank" : "Linear", "(in_features=", w.cols,
+                 ", out_features=", w.rows, rank, stored_as,
+                 ", bias=", layer.bias ? "True" : "False", ")");
 }
 
 inline auto layer_norm_label(index_t width) -> std::string {
