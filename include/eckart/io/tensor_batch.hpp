@@ -5,12 +5,15 @@
 #include "eckart/io/safetensors_archive.hpp"
 #include "eckart/io/tensor_reads.hpp"
 
-#include <algorithm>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace eckart {
@@ -33,54 +36,46 @@ class tensor_batch {
       if (!is_convertible(info.type) || rank < 1 || rank > 2) {
         continue;
       }
-      if (rank == 2) {
-        matrices_.push_back({name, archive.matrix_for<T>(name)});
-      } else {
-        vectors_.push_back({name, archive.vector_for<T>(name)});
-      }
+      tensors_.try_emplace(name, rank == 2 ? stored(archive.matrix_for<T>(name))
+                                           : stored(archive.vector_for<T>(name)));
     }
     std::vector<tensor_read<T>> reads;
-    reads.reserve(matrices_.size() + vectors_.size());
-    auto const add_reads = [&](auto& tensors) {
-      for (auto& [name, values] : tensors) {
-        reads.push_back(archive.read_of(name, std::span<T>(values.data(), values.size())));
-      }
-    };
-    add_reads(matrices_);
-    add_reads(vectors_);
+    reads.reserve(tensors_.size());
+    for (auto& [name, tensor] : tensors_) {
+      reads.push_back(std::visit(
+          [&, &tensor_name = name](auto& values) {
+            return archive.read_of(tensor_name, std::span<T>(values.data(), values.size()));
+          },
+          tensor));
+    }
     read_tensors(std::span<tensor_read<T> const>(reads));
   }
 
   /// A tensor of rank 2, which the batch then holds no longer; nothing if it holds none.
   auto take_matrix(std::string_view name) -> std::optional<matrix<T>> {
-    return take(matrices_, name);
+    return take<matrix<T>>(name);
   }
   /// The same for rank 1.
   auto take_vector(std::string_view name) -> std::optional<vector<T>> {
-    return take(vectors_, name);
+    return take<vector<T>>(name);
   }
 
  private:
-  template <class Values>
-  struct named {
-    std::string name;
-    Values values;
-  };
+  using stored = std::variant<matrix<T>, vector<T>>;
 
   template <class Values>
-  static auto take(std::vector<named<Values>>& tensors, std::string_view name)
-      -> std::optional<Values> {
-    auto const found = std::ranges::find(tensors, name, &named<Values>::name);
-    if (found == tensors.end()) {
+  auto take(std::string_view name) -> std::optional<Values> {
+    auto const found = tensors_.find(name);
+    auto* const values = found == tensors_.end() ? nullptr : std::get_if<Values>(&found->second);
+    if (values == nullptr) {
       return std::nullopt;
     }
-    std::optional<Values> result(std::move(found->values));
-    tensors.erase(found);
+    std::optional<Values> result(std::move(*values));
+    tensors_.erase(found);
     return result;
   }
 
-  std::vector<named<matrix<T>>> matrices_;
-  std::vector<named<vector<T>>> vectors_;
+  std::map<std::string, stored, std::less<>> tensors_;
 };
 
 }  // namespace v0
