@@ -3,8 +3,10 @@
 #include "eckart/backend/blas_info.hpp"
 #include "eckart/backend/concept.hpp"
 #include "eckart/backend/lapack.hpp"
+#include "eckart/backend/many_rows.hpp"
 #include "eckart/backend/packed_rows.hpp"
 #include "eckart/backend/row_kernels.hpp"
+#include "eckart/core/fill_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -47,8 +49,8 @@ struct openblas {
   using memory = host_memory;
 
   /// c = alpha p(a) q(b) + beta c; few rows of floats times a transposed matrix go to few_rows.hpp
-  /// and packed_rows.hpp, times a narrow one to row_kernels.hpp, other rows or columns of real
-  /// numbers to gemv. 2 m n k FLOPs, 8 m n k for
+  /// and packed_rows.hpp, many rows to many_rows.hpp, few rows times a narrow matrix to
+  /// row_kernels.hpp, other rows or columns of real numbers to gemv. 2 m n k FLOPs, 8 m n k for
   /// complex numbers.
   template <scalar T>
   void gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
@@ -65,6 +67,10 @@ struct openblas {
         }
         if (c.rows <= detail::few_rows_limit) {
           detail::few_rows_product(detail::best_kernels(), alpha, a, b, beta, c);
+          return;
+        }
+        if (k > 0 && detail::can_multiply_panels(c.shape())) {
+          detail::many_rows_product(alpha, a, b, {beta, c.data, c.ld}, c);
           return;
         }
       }
@@ -85,6 +91,23 @@ struct openblas {
       }
     }
     matrix_product(p, q, alpha, a, b, beta, c, k);
+  }
+
+  /// c = a w^T + the row in every row of c. What a linear layer does: where a kernel of this
+  /// library multiplies, c is written once. 2 m n k + m n FLOPs.
+  template <real T>
+  void add_row_to_product(matrix_view<T const> a, matrix_view<T const> w, std::span<T const> row,
+                          matrix_view<T> c) const {
+    auto const k = check_product(op::none, op::transpose, a, w, c);
+    if constexpr (std::same_as<T, float>) {
+      if (k > 0 && static_cast<index_t>(row.size()) == c.cols &&
+          detail::can_multiply_panels(c.shape())) {
+        detail::many_rows_product(1, a, w, {1, row.data(), 0}, c);
+        return;
+      }
+    }
+    fill_rows(row, c);
+    gemm(op::none, op::transpose, T{1}, a, w, T{1}, c);
   }
 
   /// The same by BLAS's gemm whatever the shape, to compare with. c has rows and columns.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "eckart/core/parallel.hpp"
+#include "eckart/core/fill_rows.hpp"
 #include "eckart/core/workspace.hpp"
 #include "eckart/factor/apply.hpp"
 #include "eckart/factor/convert.hpp"
@@ -127,29 +127,28 @@ class linear {
       throw shape_error(
           message("linear: input ", x.shape(), ", weight ", s, ", output ", y.shape()));
     }
+    std::visit([&](auto const& w) { multiply(x, w, y, scratch, backend); }, weight_);
+  }
+
+ private:
+  template <class W, class B>
+  void multiply(matrix_view<T const> x, W const& w, matrix_view<T> y, workspace<T>& scratch,
+                B const& backend) const {
+    if constexpr (is_dense<W> && requires { backend.add_row_to_product(x, x, x.row(0), y); }) {
+      if (bias_) {
+        backend.add_row_to_product(x, as_view(w), as_span(*bias_), y);
+        return;
+      }
+    }
     if (bias_) {
       fill_rows(as_span(*bias_), y);
     }
     T const beta = bias_ ? T{1} : T{0};
-    std::visit(
-        [&](auto const& w) {
-          if constexpr (is_dense<decltype(w)>) {
-            backend.gemm(op::none, op::transpose, T{1}, x, as_view(w), beta, y);
-          } else {
-            apply_work(x, w, y, scratch, backend, beta);
-          }
-        },
-        weight_);
-  }
-
- private:
-  /// On all threads where it is worth waking them: before the product this is all that moves.
-  static void fill_rows(std::span<T const> row, matrix_view<T> y) {
-    parallel_rows(y.rows, y.cols, [&](index_t first, index_t last) {
-      for (index_t i = first; i < last; ++i) {
-        std::ranges::copy(row, y.row(i).begin());
-      }
-    });
+    if constexpr (is_dense<W>) {
+      backend.gemm(op::none, op::transpose, T{1}, x, as_view(w), beta, y);
+    } else {
+      apply_work(x, w, y, scratch, backend, beta);
+    }
   }
 
   template <class W>
