@@ -66,6 +66,7 @@ void measure_and_print(F&& read) {
 void load_once(std::string const& directory) {
   measure_and_print([&] {
     auto model = std::make_unique<eckart::bart<float>>(eckart::bart<float>::load(directory));
+    eckart::stack_projections(*model);
     auto const bytes = model->bytes();
     return std::pair{std::move(model), bytes};
   });

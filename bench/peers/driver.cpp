@@ -4,6 +4,7 @@
 #include <eckart/io/json.hpp>
 #include <eckart/linalg/svd.hpp>
 #include <eckart/models/bart/load.hpp>
+#include <eckart/models/bart/stack_projections.hpp>
 #include <eckart/models/generate.hpp>
 #include <eckart/version.hpp>
 
@@ -139,6 +140,7 @@ void serve(std::string const& directory) {
   auto const ms = milliseconds_of([&] {
     if (!directory.empty()) {
       model.emplace(eckart::bart<float>::load(directory));
+      eckart::stack_projections(*model);
       options = eckart::load_generation_options(directory);
     }
   });

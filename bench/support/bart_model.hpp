@@ -3,6 +3,7 @@
 #include <eckart/io/json.hpp>
 #include <eckart/io/safetensors.hpp>
 #include <eckart/models/bart/load.hpp>
+#include <eckart/models/bart/stack_projections.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -110,13 +111,18 @@ struct model_option {
     return !directory.empty() ? directory : shape == "embedded" ? embedded : "";
   }
 
+  /// The model as the program runs it.
   auto load() const -> eckart::bart<float> {
-    if (auto const place = path(); !place.empty()) {
-      return eckart::bart<float>::load(place);
-    }
-    scratch_directory const scratch;
-    write_random_model(scratch.path(), config_of_shape(shape));
-    return eckart::bart<float>::load(scratch.path());
+    auto model = [this] {
+      if (auto const place = path(); !place.empty()) {
+        return eckart::bart<float>::load(place);
+      }
+      scratch_directory const scratch;
+      write_random_model(scratch.path(), config_of_shape(shape));
+      return eckart::bart<float>::load(scratch.path());
+    }();
+    eckart::stack_projections(model);
+    return model;
   }
 };
 

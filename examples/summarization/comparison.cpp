@@ -4,6 +4,7 @@
 
 #include <eckart/io/json.hpp>
 #include <eckart/models/bart/load.hpp>
+#include <eckart/models/bart/stack_projections.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
@@ -49,7 +50,7 @@ auto as_json(model_figures const& f) -> nlohmann::ordered_json {
 auto compare_models(model_choice const& choice, std::filesystem::path const& directory,
                     text_side const& text, std::vector<document> documents, bool strict)
     -> comparison {
-  auto const dense = eckart::bart<float>::load(directory);
+  auto dense = eckart::bart<float>::load(directory);
   auto const sources = text.encode(documents, strict, choice.quiet);
   auto low_rank = dense;
   auto policy = choice.policy();
@@ -59,6 +60,8 @@ auto compare_models(model_choice const& choice, std::filesystem::path const& dir
   compress(low_rank, choice, policy);
 
   comparison result{choice.description(policy), figures_of(dense), figures_of(low_rank), {}};
+  eckart::stack_projections(dense);
+  eckart::stack_projections(low_rank);
   progress_line progress(choice.quiet);
   auto const by_dense = run(dense, sources, text.options, progress, "dense", result.dense);
   auto const by_low_rank =

@@ -7,6 +7,7 @@
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>
 #include <eckart/models/bart/load.hpp>
+#include <eckart/models/bart/stack_projections.hpp>
 #include <eckart/version.hpp>
 
 #include <fmt/format.h>
@@ -537,11 +538,12 @@ auto read_data(evaluate_command const& c) -> dataset {
 
 void measure_all(evaluate_command const& c, std::filesystem::path const& directory,
                  text_side const& text, report_data& report) {
-  auto const dense = eckart::bart<float>::load(directory);
+  auto dense = eckart::bart<float>::load(directory);
   auto const run = [&](std::string const& name, eckart::bart<float> const& model) {
     return measure(name, model, text, report.data, report.options, c.model.quiet);
   };
   if (!c.model.changes_model()) {
+    eckart::stack_projections(dense);
     report.dense = run("model", dense);
     return;
   }
@@ -552,6 +554,8 @@ void measure_all(evaluate_command const& c, std::filesystem::path const& directo
   if (interrupted()) {
     end_early();
   }
+  eckart::stack_projections(dense);
+  eckart::stack_projections(other);
   report.dense = run("dense", dense);
   auto compressed = run("compressed", other);
   auto const difference =

@@ -7,6 +7,7 @@
 #include <eckart/io/file.hpp>
 #include <eckart/io/json.hpp>
 #include <eckart/models/bart/load.hpp>
+#include <eckart/models/bart/stack_projections.hpp>
 
 #include <fmt/format.h>
 
@@ -155,6 +156,7 @@ void summarize_command::run() const {
     auto const sources = text.encode(documents, strict, model.quiet);
     auto bart = eckart::bart<float>::load(directory);
     compress(bart, model, model.policy());
+    eckart::stack_projections(bart);
     write_summaries(result, documents, summaries(bart, text, sources, batch, model.quiet),
                     source.jsonl);
   }
