@@ -12,9 +12,6 @@ inline namespace v0 {
 /// matrices the latter two are the same.
 enum class op : char { none, transpose, adjoint };
 
-struct host_memory {};    ///< tag: views point to memory that the processor reads
-struct device_memory {};  ///< tag: views point to memory of an accelerator
-
 /// A place where matrix products happen. It is a value: pass another one and the same algorithm
 /// runs elsewhere. `gemm(p, q, alpha, a, b, beta, c)` computes c = alpha p(a) q(b) + beta c and
 /// does not read c when beta is 0; `scale_columns(d, c)` computes c(i, j) *= d[j], the product
