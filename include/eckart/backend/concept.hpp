@@ -3,6 +3,7 @@
 #include "eckart/core/view.hpp"
 
 #include <concepts>
+#include <limits>
 #include <span>
 
 namespace eckart {
@@ -30,9 +31,9 @@ constexpr auto shape_of(op p, shape2 a) -> shape2 {
 }
 
 /// Throws shape_error unless c = p(a) q(b) has fitting shapes. Answers the inner dimension.
-template <class T>
-auto check_product(op p, op q, matrix_view<T const> a, matrix_view<T const> b, matrix_view<T> c)
-    -> index_t {
+template <class T, class Memory>
+auto check_product(op p, op q, matrix_view<T const, Memory> a, matrix_view<T const, Memory> b,
+                   matrix_view<T, Memory> c) -> index_t {
   auto const left = shape_of(p, a.shape());
   auto const right = shape_of(q, b.shape());
   if (left.cols != right.rows || left.rows != c.rows || right.cols != c.cols) {
@@ -47,6 +48,14 @@ void check_scale_columns(std::span<T const> d, matrix_view<T> c) {
   if (static_cast<index_t>(d.size()) != c.cols) {
     throw shape_error(message("scale_columns: ", d.size(), " factors for ", c.cols, " columns"));
   }
+}
+
+/// Size as a BLAS integer. Throws shape_error where it does not fit.
+inline auto to_blas_int(index_t n) -> int {
+  if (n < 0 || n > std::numeric_limits<int>::max()) {
+    throw shape_error(message("BLAS counts with 32 bits: ", n, " does not fit"));
+  }
+  return static_cast<int>(n);
 }
 
 }  // namespace v0

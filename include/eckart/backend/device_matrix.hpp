@@ -118,7 +118,7 @@ void copy_rows(T* to, index_t ld_to, T const* from, index_t ld_from, shape2 shap
 /// Throws shape_error and backend_error.
 template <class T>
 void copy_to_device(std::type_identity_t<matrix_view<T const>> from, device_view<T> to,
-                    cudaStream_t stream = nullptr) {
+                    cudaStream_t stream) {
   if (from.shape() != to.shape()) {
     throw shape_error(message("copy_to_device: ", from.shape(), " into ", to.shape()));
   }
@@ -130,7 +130,7 @@ void copy_to_device(std::type_identity_t<matrix_view<T const>> from, device_view
 /// shape_error and backend_error.
 template <class T>
 void copy_to_host(std::type_identity_t<device_view<T const>> from, matrix_view<T> to,
-                  cudaStream_t stream = nullptr) {
+                  cudaStream_t stream) {
   if (from.shape() != to.shape()) {
     throw shape_error(message("copy_to_host: ", from.shape(), " into ", to.shape()));
   }
@@ -141,7 +141,7 @@ void copy_to_host(std::type_identity_t<device_view<T const>> from, matrix_view<T
 
 /// A new matrix of the device with the elements of one of the host. Throws as copy_to_device.
 template <matrix_operand A>
-auto to_device(A const& host, cudaStream_t stream = nullptr) -> device_matrix<value_t<A>> {
+auto to_device(A const& host, cudaStream_t stream) -> device_matrix<value_t<A>> {
   auto const operand = evaluated(host);
   matrix_view<value_t<A> const> const from = as_view(operand);
   device_matrix<value_t<A>> result(from.shape());
@@ -154,13 +154,13 @@ auto to_device(A const& host, cudaStream_t stream = nullptr) -> device_matrix<va
 
 /// A new matrix of the host with the elements of one of the device. Throws as copy_to_host.
 template <real T>
-auto to_host(device_view<T const> device, cudaStream_t stream = nullptr) -> matrix<T> {
+auto to_host(device_view<T const> device, cudaStream_t stream) -> matrix<T> {
   auto result = make_matrix<T>(device.shape());
   copy_to_host(device, as_view(result), stream);
   return result;
 }
 template <real T>
-auto to_host(device_matrix<T> const& device, cudaStream_t stream = nullptr) -> matrix<T> {
+auto to_host(device_matrix<T> const& device, cudaStream_t stream) -> matrix<T> {
   return to_host(device.view(), stream);
 }
 

@@ -49,7 +49,8 @@ struct matrix_view {
   }
 
   /// A view on mutable elements is a view on constant ones.
-  operator matrix_view<T const, Memory>() const requires(!std::is_const_v<T>) {
+  template <std::same_as<T const> U>
+  operator matrix_view<U, Memory>() const requires(!std::is_const_v<T>) {
     return {data, rows, cols, ld};
   }
 
@@ -117,10 +118,11 @@ auto as_view(matrix_view<T> v) -> matrix_view<T> {
   return v;
 }
 
-/// What can be read in place: a container with rank-2 row-major storage, or a matrix_view.
+/// What the processor can read in place: a container with rank-2 row-major storage, or a
+/// matrix_view.
 template <class E>
 concept matrix_like = requires(E& e) {
-  as_view(e);
+  as_view(e)(index_t{}, index_t{});
 };
 
 /// What functions take as a matrix: something that can be read in place, or a lazy expression,
