@@ -226,18 +226,19 @@ class cublas {
              detail::device_kernels<half>, detail::device_kernels<bfloat16>> mutable kernels_;
 };
 
-/// The same as with the backend's stream.
+/// Copies in the order of the backend's stream.
 template <matrix_operand A>
 auto to_device(A const& host, cublas const& backend) -> device_matrix<value_t<A>> {
   return to_device(host, backend.stream());
 }
-template <real T>
-auto to_host(device_matrix<T> const& device, cublas const& backend) -> matrix<T> {
-  return to_host(device.view(), backend.stream());
+template <device_number U, matrix_operand A>
+auto to_device(A const& host, cublas const& backend) -> device_matrix<U> {
+  return to_device<U>(host, backend.stream());
 }
-template <real T>
-auto to_host(device_view<T const> device, cublas const& backend) -> matrix<T> {
-  return to_host(device, backend.stream());
+template <device_operand A>
+auto to_host(A const& device, cublas const& backend) {
+  device_view<device_value_t<A> const> const from = as_view(device);
+  return to_host(from, backend.stream());
 }
 
 }  // namespace v0

@@ -3,16 +3,19 @@
 #include "eckart/backend/cuda_status.hpp"
 #include "eckart/core/concepts.hpp"
 #include "eckart/core/view.hpp"
+#include "eckart/core/workspace.hpp"
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <limits>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 /// Matrices in the memory of a GPU. What goes there and back goes by to_device and to_host alone.
 namespace eckart {
@@ -97,7 +100,34 @@ auto as_view(device_matrix<T> const& m) -> device_view<T const> {
   return m.view();
 }
 
+/// What functions take as a matrix of a device: a device_matrix or a device_view.
+template <class E>
+concept device_operand = requires(E& e) {
+  { as_view(e).shape() } -> std::same_as<shape2>;
+  requires device_number<std::remove_cvref_t<decltype(*as_view(e).data)>>;
+  requires std::same_as<decltype(as_view(e)),
+                        device_view<std::remove_pointer_t<decltype(as_view(e).data)>>>;
+};
+
+/// Its elements, without const.
+template <device_operand E>
+using device_value_t = std::remove_cvref_t<decltype(*as_view(std::declval<E&>()).data)>;
+
+/// Scratch in the memory of a device, for one stream: what is given back may still be read there.
+template <device_number T>
+using device_workspace = workspace<T, device_memory>;
+
 namespace detail {
+
+template <>
+struct memory_source<device_memory> {
+  static auto allocate(std::size_t bytes, std::size_t /* cudaMalloc's is 256 */) -> void* {
+    void* memory = nullptr;
+    check_cuda(cudaMalloc(&memory, bytes), "cudaMalloc");
+    return memory;
+  }
+  static void release(void* memory, std::size_t) { cudaFree(memory); }
+};
 
 // Rows of a leading dimension each, one of which may be on the other side.
 template <class T>
@@ -152,6 +182,26 @@ auto to_device(A const& host, cudaStream_t stream) -> device_matrix<value_t<A>> 
   return result;
 }
 
+/// The same with its elements rounded to U on the way.
+template <device_number U, matrix_operand A>
+auto to_device(A const& host, cudaStream_t stream) -> device_matrix<U> {
+  if constexpr (std::same_as<U, value_t<A>>) {
+    return to_device(host, stream);
+  } else {
+    auto const operand = evaluated(host);
+    auto const from = as_view(operand);
+    std::vector<U> rounded(static_cast<std::size_t>(from.size()));
+    for (index_t i = 0; i < from.rows; ++i) {
+      std::ranges::transform(from.row(i), rounded.begin() + i * from.cols,
+                             [](auto x) { return static_cast<U>(x); });
+    }
+    device_matrix<U> result(from.shape());
+    copy_to_device(matrix_view<U const>(rounded.data(), from.rows, from.cols), result.view(),
+                   stream);
+    return result;
+  }
+}
+
 /// A new matrix of the host with the elements of one of the device. Throws as copy_to_host.
 template <real T>
 auto to_host(device_view<T const> device, cudaStream_t stream) -> matrix<T> {
@@ -159,8 +209,18 @@ auto to_host(device_view<T const> device, cudaStream_t stream) -> matrix<T> {
   copy_to_host(device, as_view(result), stream);
   return result;
 }
-template <real T>
-auto to_host(device_matrix<T> const& device, cudaStream_t stream) -> matrix<T> {
+/// Numbers of 16 bits become floats, which hold them exactly.
+template <device_number T>
+requires(sizeof(T) == 2) auto to_host(device_view<T const> device, cudaStream_t stream)
+    -> matrix<float> {
+  std::vector<T> copied(static_cast<std::size_t>(device.size()));
+  copy_to_host(device, matrix_view<T>(copied.data(), device.rows, device.cols), stream);
+  auto result = make_matrix<float>(device.shape());
+  std::ranges::transform(copied, result.begin(), [](T x) { return static_cast<float>(x); });
+  return result;
+}
+template <device_number T>
+auto to_host(device_matrix<T> const& device, cudaStream_t stream) {
   return to_host(device.view(), stream);
 }
 

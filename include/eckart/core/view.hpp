@@ -113,8 +113,8 @@ auto as_view(E& e) {
   return matrix_view<element>(first, rows, cols, row_stride);
 }
 
-template <class T>
-auto as_view(matrix_view<T> v) -> matrix_view<T> {
+template <class T, class Memory>
+auto as_view(matrix_view<T, Memory> v) -> matrix_view<T, Memory> {
   return v;
 }
 
