@@ -3,6 +3,7 @@
 #include "eckart/backend/concept.hpp"
 #include "eckart/backend/cublas_status.hpp"
 #include "eckart/backend/cuda_status.hpp"
+#include "eckart/backend/cusolver.hpp"
 #include "eckart/backend/device_kernels.hpp"
 #include "eckart/backend/device_matrix.hpp"
 
@@ -183,6 +184,40 @@ class cublas {
     }
   }
 
+  /// c = a^T, which must not overlap. Throws shape_error.
+  template <real T>
+  void transpose(device_view<std::type_identity_t<T> const> a, device_view<T> c) const {
+    if (c.shape() != shape_of(op::transpose, a.shape())) {
+      throw shape_error(message("transpose: ", a.shape(), " into ", c.shape()));
+    }
+    auto const rows = to_blas_int(a.rows);
+    auto const cols = to_blas_int(a.cols);
+    if (rows == 0 || cols == 0) {
+      return;
+    }
+    T const one = 1;
+    T const zero = 0;
+    auto const geam = [&] {
+      if constexpr (std::same_as<T, float>) {
+        return cublasSgeam;
+      } else {
+        return cublasDgeam;
+      }
+    }();
+    check_cublas(
+        geam(handle(), CUBLAS_OP_T, CUBLAS_OP_N, rows, cols, &one, a.data, to_blas_int(a.ld), &zero,
+             c.data, to_blas_int(c.ld), c.data, to_blas_int(c.ld)),
+        "cublas<t>geam");
+  }
+
+  /// cuSOLVER in the same stream; made when it is asked for first.
+  auto solver() const -> cusolver const& {
+    if (!solver_) {
+      solver_ = std::make_unique<cusolver>(stream());
+    }
+    return *solver_;
+  }
+
   /// Kernels of steps that cuBLAS does not have; compiled when the first one is started.
   template <device_number T>
   auto kernels() const -> detail::device_kernels<T>& {
@@ -224,6 +259,7 @@ class cublas {
   std::unique_ptr<std::remove_pointer_t<cublasHandle_t>, detail::destroy_cublas> handle_;
   std::tuple<detail::device_kernels<float>, detail::device_kernels<double>,
              detail::device_kernels<half>, detail::device_kernels<bfloat16>> mutable kernels_;
+  std::unique_ptr<cusolver> mutable solver_;
 };
 
 /// Copies in the order of the backend's stream.

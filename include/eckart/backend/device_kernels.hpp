@@ -78,6 +78,17 @@ extern "C" __global__ void gather_columns(number const* from, index ld_from, int
   }
 }
 
+// if x(i, j) is NaN or infinite for an i < rows, j < cols: *mark = 1
+extern "C" __global__ void mark_non_finite(number const* x, index ld, index rows, index cols,
+                                           int* mark) {
+  index const j = (index)blockIdx.x * blockDim.x + threadIdx.x;
+  if (j >= cols) return;
+  for (index i = blockIdx.y; i < rows; i += gridDim.y) {
+    sum const number = value(x[i * ld + j]);
+    if (number - number != 0) *mark = 1;
+  }
+}
+
 // For each column j of u (rows, cols): where its first entry of largest magnitude is negative, the
 // column and row j of vt (cols, width) change their signs. A block of 256 threads a column.
 extern "C" __global__ void fix_signs(number* u, index ldu, index rows, number* vt, index ldvt,
