@@ -207,7 +207,7 @@ template <device_number U, real T, class Form>
 auto to_device(low_rank<T, Form> const& w, cublas const& backend) -> device_low_rank<U, Form> {
   return to_device<U>(w, backend.stream());
 }
-template <real T, class Form>
+template <class Form, real T>
 auto to_device(low_rank<T, Form> const& w, cublas const& backend) -> device_low_rank<T, Form> {
   return to_device<T>(w, backend.stream());
 }
