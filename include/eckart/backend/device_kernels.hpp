@@ -58,22 +58,37 @@ extern "C" __global__ void scale_columns(number const* d, number* c, index ld, i
   index const j = (index)blockIdx.x * blockDim.x + threadIdx.x;
   if (j >= cols) return;
   sum const factor = value(d[j]);
-  for (index i = blockIdx.y; i < rows; i += gridDim.y) {
-    round_to(c[i * ld + j], value(c[i * ld + j]) * factor);
+  for (index i = (index)blockIdx.y * 8; i < rows; i += (index)gridDim.y * 8) {
+    number* const entry = c + i * ld + j;
+#pragma unroll
+    for (int r = 0; r < 8; ++r) {
+      if (i + r < rows) round_to(entry[r * ld], value(entry[r * ld]) * factor);
+    }
   }
 }
 
-// for i < rows, j < cols: y(i, j) = from(i, source[j]) + beta y(i, j); y is not read where beta is 0
+// for i < rows, j < cols: y(i, j) = from(i, source[j]) + beta y(i, j); y is not read where beta is
+// 0. A thread asks for the numbers of 8 rows before it waits for the first.
 extern "C" __global__ void gather_columns(number const* from, index ld_from, int const* source,
                                           sum beta, number* y, index ld, index rows, index cols) {
   index const j = (index)blockIdx.x * blockDim.x + threadIdx.x;
   if (j >= cols) return;
-  number const* const column = from + source[j];
-  for (index i = blockIdx.y; i < rows; i += gridDim.y) {
-    if (beta == 0) {
-      y[i * ld + j] = column[i * ld_from];
-    } else {
-      round_to(y[i * ld + j], value(column[i * ld_from]) + beta * value(y[i * ld + j]));
+  for (index i = (index)blockIdx.y * 8; i < rows; i += (index)gridDim.y * 8) {
+    number const* const column = from + i * ld_from + source[j];
+    number* const entry = y + i * ld + j;
+    number taken[8];
+#pragma unroll
+    for (int r = 0; r < 8; ++r) {
+      if (i + r < rows) taken[r] = column[r * ld_from];
+    }
+#pragma unroll
+    for (int r = 0; r < 8; ++r) {
+      if (i + r >= rows) break;
+      if (beta == 0) {
+        entry[r * ld] = taken[r];
+      } else {
+        round_to(entry[r * ld], value(taken[r]) + beta * value(entry[r * ld]));
+      }
     }
   }
 }
@@ -200,16 +215,16 @@ class device_kernels {
                name);
   }
 
-  /// A grid with a thread for each column; y counts rows, of which a thread does several.
+  /// A grid with a thread for each column of 8 rows.
   static auto grid_of(shape2 shape) -> dim3 {
     auto const blocks = (shape.cols + threads - 1) / threads;
     return {static_cast<unsigned>(blocks),
-            static_cast<unsigned>(std::min<index_t>(shape.rows, most_rows))};
+            static_cast<unsigned>(std::min<index_t>((shape.rows + 7) / 8, most_groups))};
   }
 
  private:
   static constexpr unsigned threads = 256;  // fix_signs counts on it
-  static constexpr index_t most_rows = 4096;
+  static constexpr index_t most_groups = 4096;
 
   void load() {
     if (library_ == nullptr) {
