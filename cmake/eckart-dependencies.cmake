@@ -3,12 +3,17 @@ Finds what eckart stands on. Read by the project itself and by its installed pac
 dependency is named in one place.
 
   in:   eckart_wants_bart          false: do not look for what only eckart::bart needs
+        eckart_wants_toolkit       false: do not look for the CUDA toolkit
         eckart_find_quietly        QUIET or empty
   out:  eckart_core_missing        names of what eckart::eckart lacks
         eckart_bart_missing        names of what eckart::bart lacks besides
+        eckart_cublas_missing      names of what eckart::cublas lacks besides
+        eckart_cuda_missing        names of what eckart::cuda lacks besides
 ]]
 set(eckart_core_missing "")
 set(eckart_bart_missing "")
+set(eckart_cublas_missing "")
+set(eckart_cuda_missing "")
 
 # xtensor-blas looks for a BLAS and a LAPACK of its own. It is given the one library that eckart
 # uses, which holds both; the function keeps these settings from the caller.
@@ -55,6 +60,20 @@ if(eckart_wants_bart)
   find_package(PCRE2 ${eckart_find_quietly} MODULE)
   if(NOT PCRE2_FOUND)
     list(APPEND eckart_bart_missing "PCRE2 (libpcre2-dev)")
+  endif()
+endif()
+
+# 12.8: the first runtime that loads machine code without the driver's own interface.
+if(eckart_wants_toolkit)
+  find_package(CUDAToolkit 12.8 QUIET)
+  foreach(part IN ITEMS cudart cublas cublasLt cusolver nvrtc)
+    if(NOT CUDAToolkit_FOUND OR NOT TARGET CUDA::${part})
+      set(eckart_cublas_missing
+        "the CUDA toolkit 12.8 or newer with cuBLAS, cuSOLVER and NVRTC")
+    endif()
+  endforeach()
+  if(NOT CUDAToolkit_NVCC_EXECUTABLE)
+    set(eckart_cuda_missing "nvcc, the compiler of the CUDA toolkit")
   endif()
 endif()
 

@@ -21,7 +21,7 @@ foreach(file IN LISTS eckart_package_files)
 endforeach()
 
 # An export set for each target, so that a package without bart's dependencies names none of them.
-foreach(part IN ITEMS core bart)
+foreach(part IN ITEMS core bart cublas cuda)
   set(target eckart_${part})
   if(part STREQUAL "core")
     set(target eckart)

@@ -8,7 +8,7 @@ inline namespace v0 {
 
 enum class form;
 struct shape2;
-template <class T>
+template <class T, class Memory>
 struct matrix_view;
 
 struct full_core;

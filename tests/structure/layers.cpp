@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int umbrella_layer = 8;  // eckart/NAME.hpp: includes others, is included by none
+constexpr int umbrella_layer = 9;  // eckart/NAME.hpp: includes others, is included by none
 constexpr int max_lines = 400;
 
 // Layer of a header, given by its path below include/eckart; -1 for a folder that is in no layer.
@@ -35,8 +35,8 @@ auto layer_of(std::string const& header) -> int {
     return umbrella_layer;
   }
   static auto const layers = std::map<std::string, int, std::less<>>{
-      {"core", 1},     {"backend", 2}, {"linalg", 3}, {"factor", 4}, {"nn", 5},
-      {"compress", 5}, {"io", 6},      {"text", 6},   {"eval", 6},   {"models", 7}};
+      {"core", 1}, {"backend", 2}, {"linalg", 3}, {"factor", 4}, {"nn", 5}, {"compress", 5},
+      {"io", 6},   {"text", 6},    {"eval", 6},   {"models", 7}, {"gpu", 8}};
   auto const found = layers.find(header.substr(0, slash));
   return found == layers.end() ? -1 : found->second;
 }
@@ -46,12 +46,23 @@ auto folder_of(std::string const& header) -> std::string {
   return slash == std::string::npos ? "" : header.substr(0, slash);
 }
 
+// Is this one of the headers that a build without CUDA does not have: the folder gpu, the device
+// files of the backends, and the umbrellas over them?
+auto needs_cuda(std::string const& header) -> bool {
+  static auto const pattern =
+      std::regex(R"(^(gpu/|backend/(cublas|cuda|cusolver|device)|(cublas|cuda)\.))");
+  return std::regex_search(header, pattern);
+}
+
 // Why `from` may not include `to`, or nothing.
 auto refusal(std::string const& from, std::string const& to) -> std::string {
   auto const lower = layer_of(to);
   auto const upper = layer_of(from);
-  if (to == "backend/cublas.hpp") {
-    return "backend/cublas.hpp is included by the user alone";
+  if (needs_cuda(to) && !needs_cuda(from)) {
+    return "it needs CUDA, and the header that includes it does not say so";
+  }
+  if (to.ends_with(".cuh") && !from.ends_with(".cuh")) {
+    return "a header for the host's compiler includes one for nvcc";
   }
   if (lower == umbrella_layer) {
     return "no header includes an umbrella header";
@@ -135,11 +146,15 @@ auto read_file(fs::path const& path) -> std::string {
   return text.str();
 }
 
-// Which header alone may do this, and what a line looks like that does it.
+// Which headers alone may do this, and what a line looks like that does it.
 struct reserved {
   std::regex pattern;
-  std::string owner;  // empty: nobody
+  std::string owner;  // empty: nobody; "cuda": those that need CUDA
   std::string what;
+
+  auto allows(std::string const& header) const -> bool {
+    return owner == "cuda" ? needs_cuda(header) : header == owner;
+  }
 };
 
 auto reserved_names() -> std::vector<reserved> const& {
@@ -148,6 +163,8 @@ auto reserved_names() -> std::vector<reserved> const& {
        "an xtensor header"},
       {std::regex(R"(\b(xflens|cxxblas)\b|[<"]xtensor-blas/)"), "backend/openblas.hpp",
        "xtensor-blas"},
+      {std::regex(R"([<"](cu[A-Za-z0-9_/]+|nvrtc|mma|cooperative_groups)\.(h|hpp|cuh)[>"])"),
+       "cuda", "a header of CUDA"},
       {std::regex(R"(\blapacke\.h\b|\bLAPACKE_\w+)"), "backend/lapack.hpp", "LAPACKE"},
       {std::regex(R"(\bcblas(-openblas)?\.h\b)"), "", "cblas.h, it conflicts with xtensor-blas"},
       {std::regex(R"(\bxlinalg\.hpp\b)"), "", "xlinalg.hpp, it costs two seconds a unit"}};
@@ -201,7 +218,7 @@ struct checker {
     for (auto number = 1; auto const& line : lines) {
       once = once || line.starts_with("#pragma once");
       for (auto const& name : reserved_names()) {
-        if (header != name.owner && std::regex_search(line, name.pattern)) {
+        if (!name.allows(header) && std::regex_search(line, name.pattern)) {
           report(header, number, "names " + name.what);
         }
       }
@@ -346,15 +363,18 @@ TEST_CASE("arrows that point down the list are allowed") {
 }
 
 TEST_CASE("an arrow from any layer to a higher one is refused with its file and line") {
-  auto const ladder =
-      std::vector<std::string>{"version.hpp",  "core/a.hpp",     "backend/b.hpp", "linalg/c.hpp",
-                               "factor/d.hpp", "compress/e.hpp", "io/f.hpp",      "models/g.hpp"};
+  auto const ladder = std::vector<std::string>{"version.hpp",  "core/a.hpp",   "backend/b.hpp",
+                                               "linalg/c.hpp", "factor/d.hpp", "compress/e.hpp",
+                                               "io/f.hpp",     "models/g.hpp", "gpu/h.hpp"};
   for (std::size_t low = 0; low < ladder.size(); ++low) {
     for (std::size_t high = low + 1; high < ladder.size(); ++high) {
       auto const found = sole_violation(ladder[low], ladder[high]);
       CAPTURE(found);
-      CHECK(contains(found, "include/eckart/" + ladder[low] + ":2: layer " + std::to_string(low) +
-                                " includes layer " + std::to_string(high)));
+      auto const why =
+          ladder[high].starts_with("gpu/")
+              ? std::string("it needs CUDA")
+              : "layer " + std::to_string(low) + " includes layer " + std::to_string(high);
+      CHECK(contains(found, "include/eckart/" + ladder[low] + ":2: " + why));
     }
   }
 }
@@ -383,10 +403,36 @@ TEST_CASE("text and scores include files, and none of the three includes another
   CHECK(contains(sole_violation("eval/a.hpp", "text/b.hpp"), "layer 6 includes text"));
 }
 
-TEST_CASE("no header includes an umbrella header or the CUDA backend") {
+TEST_CASE("no header includes an umbrella header") {
   CHECK(contains(sole_violation("models/a.hpp", "eckart.hpp"), "umbrella"));
   CHECK(contains(sole_violation("eckart.hpp", "bart.hpp"), "umbrella"));
-  CHECK(contains(sole_violation("eckart.hpp", "backend/cublas.hpp"), "by the user alone"));
+  CHECK(contains(sole_violation("gpu/a.hpp", "cublas.hpp"), "umbrella"));
+}
+
+TEST_CASE("what needs CUDA is included by what needs CUDA, and so is CUDA itself") {
+  for (auto const* device :
+       {"backend/cublas.hpp", "backend/cublas_status.hpp", "backend/cuda_status.hpp",
+        "backend/cusolver_status.hpp", "backend/device_matrix.hpp", "gpu/products.hpp"}) {
+    CAPTURE(device);
+    CHECK(contains(sole_violation("models/a.hpp", device), "it needs CUDA"));
+    CHECK(contains(sole_violation("eckart.hpp", device), "it needs CUDA"));
+    CHECK(sole_violation("gpu/a.hpp", device) == "0 violations");
+    CHECK(sole_violation("cublas.hpp", device) == "0 violations");
+  }
+  for (auto const* line : {"#include <cublas_v2.h>", "#include <cuda_runtime_api.h>",
+                           "#include <cusolverDn.h>", "#include <nvrtc.h>", "#include <mma.h>"}) {
+    CAPTURE(line);
+    CHECK(synthetic_tree().add("gpu/a.cuh", line).violations().empty());
+    CHECK(synthetic_tree().add("backend/device_matrix.hpp", line).violations().empty());
+    auto const found = synthetic_tree().add("nn/a.hpp", line).violations();
+    REQUIRE(found.size() == 1);
+    CHECK(contains(found[0], "names a header of CUDA"));
+  }
+}
+
+TEST_CASE("what the host's compiler reads includes nothing for nvcc") {
+  CHECK(contains(sole_violation("gpu/a.hpp", "gpu/b.cuh"), "one for nvcc"));
+  CHECK(sole_violation("gpu/b.cuh", "gpu/a.hpp") == "0 violations");
 }
 
 TEST_CASE("a cycle inside one layer is refused") {

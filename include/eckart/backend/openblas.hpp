@@ -36,14 +36,6 @@ enum class svd_method {
   qr_iteration         ///< LAPACK gesvd: small singular values to higher relative accuracy
 };
 
-/// Size as a BLAS integer. Throws shape_error where it does not fit.
-inline auto to_blas_int(index_t n) -> int {
-  if (n < 0 || n > std::numeric_limits<int>::max()) {
-    throw shape_error(message("BLAS counts with 32 bits: ", n, " does not fit"));
-  }
-  return static_cast<int>(n);
-}
-
 /// OpenBLAS and its LAPACK, the default backend. Stateless.
 struct openblas {
   using memory = host_memory;

@@ -5,6 +5,7 @@
 #include "eckart/core/xtensor.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <limits>
 #include <ostream>
 #include <span>
@@ -25,8 +26,12 @@ struct shape2 {
   }
 };
 
+struct host_memory {};    ///< tag: views point to memory that the processor reads
+struct device_memory {};  ///< tag: views point to memory of an accelerator
+
 /// Row-major window on memory that somebody else owns. Row i starts at data + i * ld, ld >= cols.
-template <class T>
+/// Elements can be read and written where the memory is the processor's.
+template <class T, class Memory = host_memory>
 struct matrix_view {
   T* data = nullptr;
   index_t rows = 0;
@@ -44,12 +49,16 @@ struct matrix_view {
   }
 
   /// A view on mutable elements is a view on constant ones.
-  operator matrix_view<T const>() const requires(!std::is_const_v<T>) {
+  template <std::same_as<T const> U>
+  operator matrix_view<U, Memory>() const requires(!std::is_const_v<T>) {
     return {data, rows, cols, ld};
   }
 
-  auto operator()(index_t i, index_t j) const -> T& { return data[i * ld + j]; }
-  auto row(index_t i) const -> std::span<T> {
+  auto operator()(index_t i, index_t j) const -> T& requires std::same_as<Memory, host_memory> {
+    return data[i * ld + j];
+  }
+  auto row(index_t i) const -> std::span<T>
+  requires std::same_as<Memory, host_memory> {
     return {data + i * ld, static_cast<std::size_t>(cols)};
   }
   auto shape() const -> shape2 { return {rows, cols}; }
@@ -76,6 +85,10 @@ struct matrix_view {
 template <class T>
 matrix_view(T*, index_t, index_t) -> matrix_view<T>;
 
+/// The same on memory of an accelerator: shapes are known here, elements only there.
+template <class T>
+using device_view = matrix_view<T, device_memory>;
+
 /// View on a container of rank 2 with unit column stride: xtensor, xarray, adaptor, xtensor view.
 /// Throws shape_error for another rank or for a column stride other than 1. O(1), no copy.
 template <dense_matrix E>
@@ -100,15 +113,16 @@ auto as_view(E& e) {
   return matrix_view<element>(first, rows, cols, row_stride);
 }
 
-template <class T>
-auto as_view(matrix_view<T> v) -> matrix_view<T> {
+template <class T, class Memory>
+auto as_view(matrix_view<T, Memory> v) -> matrix_view<T, Memory> {
   return v;
 }
 
-/// What can be read in place: a container with rank-2 row-major storage, or a matrix_view.
+/// What the processor can read in place: a container with rank-2 row-major storage, or a
+/// matrix_view.
 template <class E>
 concept matrix_like = requires(E& e) {
-  as_view(e);
+  as_view(e)(index_t{}, index_t{});
 };
 
 /// What functions take as a matrix: something that can be read in place, or a lazy expression,

@@ -5,6 +5,7 @@
 #include "eckart/core/view.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <limits>
 #include <memory>
@@ -15,10 +16,32 @@
 namespace eckart {
 inline namespace v0 {
 
+/// What scratch is made of: scalars in the memory of the processor, and what another kind of memory
+/// takes there.
+template <class T, class Memory>
+concept scratch_element = scalar<T> || !std::same_as<Memory, host_memory>;
+
+namespace detail {
+
+/// Where a workspace gets its memory from: `allocate(bytes, alignment)` and `release`. Other kinds
+/// of memory specialize it.
+template <class Memory>
+struct memory_source {
+  static auto allocate(std::size_t bytes, std::size_t alignment) -> void* {
+    return ::operator new (bytes, std::align_val_t{alignment});
+  }
+  static void release(void* memory, std::size_t alignment) {
+    ::operator delete (memory, std::align_val_t{alignment});
+  }
+};
+
+}  // namespace detail
+
 /// Scratch memory that grows to what a computation needs and is then used again without any
 /// allocation. What is taken inside a frame is given back when the frame ends; frames nest.
 /// Memory never moves while a frame is open. Not shared between threads.
-template <scalar T>
+template <class T, class Memory = host_memory>
+requires scratch_element<T, Memory>
 class workspace {
  public:
   static constexpr std::size_t alignment = 64;  ///< bytes, one cache line
@@ -45,34 +68,12 @@ class workspace {
 
   /// n uninitialized elements, aligned to a cache line, valid until the open frame ends. Throws
   /// error outside of a frame and std::bad_alloc.
-  auto take(std::size_t n) -> std::span<T> {
-    if (depth_ == 0) {
-      throw error("workspace: taken outside of a frame, nothing would give it back");
-    }
-    if (n == 0) {
-      return {};
-    }
-    if (n > std::numeric_limits<std::size_t>::max() / sizeof(T) - alignment) {
-      throw std::bad_array_new_length();
-    }
-    n = footprint(n);
-    if (chunks_.empty()) {
-      grow(n);
-    }
-    while (used_ + n > chunks_[current_].size) {
-      if (current_ + 1 == chunks_.size()) {
-        grow(n);
-      }
-      ++current_;
-      used_ = 0;
-    }
-    auto const result = std::span<T>(chunks_[current_].memory.get() + used_, n);
-    used_ += n;
-    return result;
-  }
+  auto take(std::size_t n) -> std::span<T>
+  requires std::same_as<Memory, host_memory> { return {take_elements(n), footprint(n)}; }
 
   /// n uninitialized elements of which exactly n are seen.
-  auto take_span(index_t n) -> std::span<T> {
+  auto take_span(index_t n) -> std::span<T>
+  requires std::same_as<Memory, host_memory> {
     if (n < 0) {
       throw shape_error(message("workspace: take_span of ", n, " elements"));
     }
@@ -80,11 +81,11 @@ class workspace {
   }
 
   /// Uninitialized rows x cols matrix.
-  auto take_matrix(index_t rows, index_t cols) -> matrix_view<T> {
+  auto take_matrix(index_t rows, index_t cols) -> matrix_view<T, Memory> {
     if (rows < 0 || cols < 0) {
       throw shape_error(message("workspace: take_matrix of ", rows, " x ", cols));
     }
-    return {take(static_cast<std::size_t>(rows * cols)).data(), rows, cols};
+    return {take_elements(static_cast<std::size_t>(rows * cols)), rows, cols};
   }
 
   /// Makes sure that `elements` (a sum of footprints) can be taken without allocating. Does nothing
@@ -118,16 +119,43 @@ class workspace {
 
  private:
   struct release {
-    void operator()(T* p) const { ::operator delete (p, std::align_val_t{alignment}); }
+    void operator()(T* p) const { detail::memory_source<Memory>::release(p, alignment); }
   };
   struct chunk {
     std::unique_ptr<T[], release> memory;
     std::size_t size;
   };
 
+  auto take_elements(std::size_t n) -> T* {
+    if (depth_ == 0) {
+      throw error("workspace: taken outside of a frame, nothing would give it back");
+    }
+    if (n == 0) {
+      return nullptr;
+    }
+    if (n > std::numeric_limits<std::size_t>::max() / sizeof(T) - alignment) {
+      throw std::bad_array_new_length();
+    }
+    n = footprint(n);
+    if (chunks_.empty()) {
+      grow(n);
+    }
+    while (used_ + n > chunks_[current_].size) {
+      if (current_ + 1 == chunks_.size()) {
+        grow(n);
+      }
+      ++current_;
+      used_ = 0;
+    }
+    auto* const result = chunks_[current_].memory.get() + used_;
+    used_ += n;
+    return result;
+  }
+
   void grow(std::size_t n) {
     auto const size = std::max(footprint(n), capacity());
-    auto* memory = static_cast<T*>(::operator new (size * sizeof(T), std::align_val_t{alignment}));
+    auto* memory =
+        static_cast<T*>(detail::memory_source<Memory>::allocate(size * sizeof(T), alignment));
     chunks_.push_back({std::unique_ptr<T[], release>(memory), size});
   }
 

@@ -141,6 +141,13 @@ struct apply_function {
     apply_work(input, w, as_view(y), scratch, backend);
     return y;
   }
+
+  /// The same on an accelerator, by the layer that knows its matrices.
+  template <class X, class W, class B>
+  requires requires(X const& x, W const& w, B const& backend) { apply_on_device(x, w, backend); }
+  auto operator()(X const& x, W const& w, B const& backend) const {
+    return apply_on_device(x, w, backend);
+  }
 };
 inline constexpr apply_function apply{};
 

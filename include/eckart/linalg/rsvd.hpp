@@ -30,6 +30,16 @@ struct rsvd_result {
 
 namespace detail {
 
+/// Vectors in the sketch of a matrix for rank k. Throws shape_error for what rsvd refuses.
+inline auto sketch_width(shape2 a, index_t k, rsvd_options const& options) -> index_t {
+  auto const full = std::min(a.rows, a.cols);
+  if (k < 1 || k > full || options.oversample < 0 || options.power_iterations < 0) {
+    throw shape_error(message("rsvd: rank ", k, ", oversample ", options.oversample, ", ",
+                              options.power_iterations, " power iterations for a ", a, " matrix"));
+  }
+  return k + std::min(options.oversample, full - k);
+}
+
 /// ||a - q q^T a||_2 <= 10 sqrt(2 / pi) max_i ||(a - q q^T a) w_i|| for ten normal vectors w_i,
 /// except with probability 1e-10 (Halko, Martinsson and Tropp 2011, eq. 4.3).
 template <real T>
@@ -64,14 +74,8 @@ auto rsvd(A const& a, index_t k, rsvd_options options = {}) -> rsvd_result<value
   using T = value_t<A>;
   auto const operand = evaluated(a);
   matrix_view<T const> const input = as_view(operand);
-  auto const full = std::min(input.rows, input.cols);
-  if (k < 1 || k > full || options.oversample < 0 || options.power_iterations < 0) {
-    throw shape_error(message("rsvd: rank ", k, ", oversample ", options.oversample, ", ",
-                              options.power_iterations, " power iterations for a ", input.shape(),
-                              " matrix"));
-  }
+  auto const width = detail::sketch_width(input.shape(), k, options);
   detail::refuse_non_finite(input, "rsvd");
-  auto const width = k + std::min(options.oversample, full - k);
   auto omega = make_matrix<T>({input.cols, width});
   fill_normal(std::span<T>(omega.data(), omega.size()), options.seed);
   auto q = qr(matmul(input, as_view(omega))).q;  // (m, width)

@@ -1,0 +1,5 @@
+#pragma once
+
+/// Linear algebra on a GPU: products, factors and decompositions. Needs the target eckart::cublas.
+#include "eckart/gpu/decompositions.hpp"
+#include "eckart/gpu/products.hpp"
