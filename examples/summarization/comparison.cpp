@@ -23,14 +23,14 @@ auto encoder_states(eckart::bart<float> const& model, token_ids const& ids,
   return states;
 }
 
-auto run(eckart::bart<float> const& model, std::vector<token_ids> const& sources,
+auto run(generator const& generate, std::vector<token_ids> const& sources,
          eckart::generation_options const& options, progress_line& progress, std::string_view name,
          model_figures& figures) -> std::vector<token_ids> {
   std::vector<token_ids> result;
   stopwatch const watch;
   for (auto const& source : sources) {
     progress.show(fmt::format("{}: {}/{}", name, result.size() + 1, sources.size()));
-    auto found = eckart::generate(model, std::span(&source, 1), options);
+    auto found = generate(std::span(&source, 1), options);
     result.push_back(std::move(found.front().front().ids));
   }
   figures.seconds = watch.seconds();
@@ -47,9 +47,9 @@ auto as_json(model_figures const& f) -> nlohmann::ordered_json {
 
 }  // namespace
 
-auto compare_models(model_choice const& choice, std::filesystem::path const& directory,
-                    text_side const& text, std::vector<document> documents, bool strict)
-    -> comparison {
+auto compare_models(model_choice const& choice, device_choice const& device,
+                    std::filesystem::path const& directory, text_side const& text,
+                    std::vector<document> documents, bool strict) -> comparison {
   auto dense = eckart::bart<float>::load(directory);
   auto const sources = text.encode(documents, strict, choice.quiet);
   auto low_rank = dense;
@@ -63,9 +63,10 @@ auto compare_models(model_choice const& choice, std::filesystem::path const& dir
   eckart::stack_projections(dense);
   eckart::stack_projections(low_rank);
   progress_line progress(choice.quiet);
-  auto const by_dense = run(dense, sources, text.options, progress, "dense", result.dense);
-  auto const by_low_rank =
-      run(low_rank, sources, text.options, progress, "low-rank", result.low_rank);
+  auto const by_dense =
+      run(make_generator(dense, device), sources, text.options, progress, "dense", result.dense);
+  auto const by_low_rank = run(make_generator(low_rank, device), sources, text.options, progress,
+                               "low-rank", result.low_rank);
   eckart::workspace<float> scratch;
   for (std::size_t i = 0; i < documents.size(); ++i) {
     auto const states = encoder_states(dense, sources[i], scratch);

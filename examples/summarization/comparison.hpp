@@ -27,10 +27,11 @@ struct comparison {
   std::vector<compared_document> documents;
 };
 
-/// Summarizes every document with the model as it is and with its compressed copy.
-auto compare_models(model_choice const& choice, std::filesystem::path const& directory,
-                    text_side const& text, std::vector<document> documents, bool strict)
-    -> comparison;
+/// Summarizes every document on the device with the model as it is and with its compressed copy;
+/// states are compared on the processor.
+auto compare_models(model_choice const& choice, device_choice const& device,
+                    std::filesystem::path const& directory, text_side const& text,
+                    std::vector<document> documents, bool strict) -> comparison;
 
 void write_text(std::ostream& out, comparison const& result);
 void write_json(std::ostream& out, comparison const& result);

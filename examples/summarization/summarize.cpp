@@ -29,7 +29,7 @@ auto by_length(std::vector<token_ids> const& sources) -> std::vector<std::size_t
   return order;
 }
 
-auto summaries(eckart::bart<float> const& model, text_side const& text,
+auto summaries(generator const& generate, text_side const& text,
                std::vector<token_ids> const& sources, eckart::index_t batch, bool quiet)
     -> std::vector<std::string> {
   std::vector<std::string> result(sources.size());
@@ -42,7 +42,7 @@ auto summaries(eckart::bart<float> const& model, text_side const& text,
     for (auto i = first; i < last; ++i) {
       some.push_back(sources[order[i]]);
     }
-    auto const found = eckart::generate(model, some, text.options);
+    auto const found = generate(some, text.options);
     for (auto i = first; i < last; ++i) {
       result[order[i]] = text.decode(found[i - first].front().ids);
     }
@@ -135,6 +135,7 @@ void summarize_command::add_to(CLI::App& app) {
   command->add_flag("--json", json, "with --compare: one JSON object instead of a table");
   command->add_flag("--strict", strict, "refuse inputs that are too long instead of cutting them");
   model.add_to(*command);
+  device.add_to(*command);
   generation.add_to(*command);
   command->callback([this] { run(); });
 }
@@ -150,14 +151,16 @@ void summarize_command::run() const {
   auto const text = text_side(directory, generation, config);
   std::ostringstream result;
   if (compare) {
-    auto const figures = compare_models(model, directory, text, std::move(documents), strict);
+    auto const figures =
+        compare_models(model, device, directory, text, std::move(documents), strict);
     json ? write_json(result, figures) : write_text(result, figures);
   } else {
     auto const sources = text.encode(documents, strict, model.quiet);
     auto bart = eckart::bart<float>::load(directory);
     compress(bart, model, model.policy());
     eckart::stack_projections(bart);
-    write_summaries(result, documents, summaries(bart, text, sources, batch, model.quiet),
+    auto const generate = make_generator(bart, device);
+    write_summaries(result, documents, summaries(generate, text, sources, batch, model.quiet),
                     source.jsonl);
   }
   if (output.empty()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device_choice.hpp"
 #include "documents.hpp"
 #include "model_choice.hpp"
 
@@ -30,6 +31,7 @@ struct generation_choice {
 /// `eckart summarize`
 struct summarize_command {
   model_choice model;
+  device_choice device;
   document_source source;
   generation_choice generation;
   std::string output;  ///< file to write; empty: standard output
