@@ -2,6 +2,7 @@
 
 #include "eckart/gpu/cublaslt.hpp"
 #include "eckart/gpu/kernels/few_rows.cuh"
+#include "eckart/gpu/kernels/low_rank_rows.cuh"
 #include "eckart/gpu/upload.cuh"
 #include "eckart/nn/linear.hpp"
 
@@ -35,21 +36,20 @@ inline auto device_factors(linear<float> const& layer) -> low_rank<float, two_fa
 }  // namespace detail
 
 /// Layers with one input on a device, whose outputs stand side by side: y = x W^T + b with W dense,
-/// the layers one below the other, or in two factors, whose right ones stand one below the other:
-/// then x is read once for all. Ranks are padded with zeros to whole packets of 16 bytes, which
-/// changes no result. Diagonal, full and pivoted cores become two factors.
+/// the layers one below the other, or in two factors of one shape, which stand one below the other
+/// as well. Ranks are padded with zeros to whole packets of 16 bytes, which changes no result.
+/// Diagonal, full and pivoted cores become two factors.
 template <kernel_number T>
 class device_linear {
  public:
   device_linear(linear<float> const& layer, cublas const& backend)
       : device_linear(std::vector<linear<float> const*>{&layer}, backend) {}
 
-  /// Throws shape_error for layers of 8-bit numbers, for inputs that differ, and where dense layers
-  /// and factors are mixed.
-  device_linear(std::vector<linear<float> const*> const& layers, cublas const& backend) {
+  /// Throws shape_error for layers of 8-bit numbers and for layers that do not go together.
+  device_linear(std::vector<linear<float> const*> const& layers, cublas const& backend)
+      : fuses_(gpu::has_clusters()) {
     for (auto const* layer : layers) {
-      if (layer->shape().cols != layers.front()->shape().cols ||
-          is_dense(*layer) != is_dense(*layers.front())) {
+      if (!go_together(*layer, *layers.front())) {
         throw shape_error(message("device_linear: layers ", layers.front()->shape(), " and ",
                                   layer->shape(), " do not go together"));
       }
@@ -63,23 +63,21 @@ class device_linear {
     take_bias(layers, backend);
   }
 
-  /// Whether a layer is held as one matrix. Throws shape_error for one of 8-bit numbers.
-  static auto is_dense(linear<float> const& layer) -> bool {
-    if (layer.stored_as() == form::int8) {
-      throw shape_error("device_linear: a layer of 8-bit numbers has no form on a device");
+  /// Whether two layers can be held as one: the same input, and both dense, or factors of one shape
+  /// (after padding). Throws shape_error for a layer of 8-bit numbers.
+  static auto go_together(linear<float> const& a, linear<float> const& b) -> bool {
+    if (a.shape().cols != b.shape().cols || is_dense(a) != is_dense(b)) {
+      return false;
     }
-    return layer.stored_as() == form::dense;
+    return is_dense(a) || (a.shape() == b.shape() && padded(a.rank()) == padded(b.rank()));
   }
 
   auto shape() const -> shape2 { return shape_; }
   /// Columns of the working memory that a call takes: the padded ranks; 0 if dense.
-  auto inner_width() const -> index_t { return lefts_.empty() ? 0 : right_.shape().rows; }
+  auto inner_width() const -> index_t { return rank_ == 0 ? 0 : right_.shape().rows; }
   auto bytes() const -> std::size_t {
-    auto total = right_.shape().rows * right_.shape().cols + bias_.size();
-    for (auto const& part : lefts_) {
-      total += part.left.shape().rows * part.left.shape().cols;
-    }
-    return static_cast<std::size_t>(total) * sizeof(T);
+    return static_cast<std::size_t>(right_.view().size() + left_.view().size() + bias_.size()) *
+           sizeof(T);
   }
 
   /// y (rows, m) = f(x W^T + b) from x (rows, n); inner (rows, inner_width()) is working memory. A
@@ -92,26 +90,34 @@ class device_linear {
           message("device_linear: input ", x.shape(), ", weight ", shape_, ", output ", y.shape()));
     }
     T const* const bias = bias_.data();
-    if (lefts_.empty()) {
+    if (rank_ == 0) {
       product(x, right_.view(), bias, f, y, products);
       return;
     }
+    if constexpr (sizeof(T) == 2) {
+      auto const factors = gpu::stacked_factors<T>{right_.view(), left_.view(), rank_, outputs_};
+      if (fuses_ && gpu::fits_low_rank_rows(x, factors)) {
+        gpu::low_rank_rows(x, factors, bias, f, y, products.backend().stream());
+        return;
+      }
+    }
     auto const narrow = device_view<T>(inner, x.rows, inner_width());
     product(x, right_.view(), static_cast<T const*>(nullptr), std::nullopt, narrow, products);
-    for (auto const& part : lefts_) {
-      auto const left = part.left.view();
-      product(device_view<T const>(narrow.col_range(part.first_inner, left.cols)), left,
-              bias == nullptr ? nullptr : bias + part.first_output, f,
-              y.col_range(part.first_output, left.rows), products);
+    for (index_t part = 0; part < shape_.rows / outputs_; ++part) {
+      auto const first = part * outputs_;
+      product(device_view<T const>(narrow.col_range(part * rank_, rank_)),
+              left_.view().row_range(first, outputs_), bias == nullptr ? nullptr : bias + first, f,
+              y.col_range(first, outputs_), products);
     }
   }
 
  private:
-  struct left_part {
-    device_matrix<T> left;     // (m of the layer, padded rank)
-    index_t first_inner = 0;   // column of x right^T
-    index_t first_output = 0;  // column of y
-  };
+  static auto is_dense(linear<float> const& layer) -> bool {
+    if (layer.stored_as() == form::int8) {
+      throw shape_error("device_linear: a layer of 8-bit numbers has no form on a device");
+    }
+    return layer.stored_as() == form::dense;
+  }
 
   template <kernel_number Out>
   static void product(device_view<T const> x, device_view<T const> w, T const* bias,
@@ -147,22 +153,15 @@ class device_linear {
 
   void take_factors(std::vector<linear<float> const*> const& layers, cublas const& backend) {
     auto const stream = backend.stream();
-    std::vector<low_rank<float, two_factor>> factors;
-    index_t inner = 0;
-    for (auto const* layer : layers) {
-      factors.push_back(detail::device_factors(*layer));
-      inner += padded(factors.back().rank());
-    }
-    right_ = zeros({inner, shape_.cols}, stream);
-    index_t first_inner = 0;
-    index_t first_output = 0;
-    for (auto const& f : factors) {
-      auto const k = f.rank();
-      gpu::upload<T>(f.right(), right_.view().row_range(first_inner, k), stream);
-      lefts_.push_back({zeros({f.left().rows, padded(k)}, stream), first_inner, first_output});
-      gpu::upload<T>(f.left(), lefts_.back().left.view().col_range(0, k), stream);
-      first_inner += padded(k);
-      first_output += f.left().rows;
+    auto const parts = static_cast<index_t>(layers.size());
+    rank_ = padded(layers.front()->rank());
+    outputs_ = layers.front()->shape().rows;
+    right_ = zeros({parts * rank_, shape_.cols}, stream);
+    left_ = zeros({parts * outputs_, rank_}, stream);
+    for (index_t part = 0; part < parts; ++part) {
+      auto const f = detail::device_factors(*layers[static_cast<std::size_t>(part)]);
+      gpu::upload<T>(f.right(), right_.view().row_range(part * rank_, f.rank()), stream);
+      gpu::upload<T>(f.left(), left_.view().block(part * outputs_, 0, outputs_, f.rank()), stream);
     }
   }
 
@@ -195,9 +194,12 @@ class device_linear {
   }
 
   shape2 shape_;
-  device_matrix<T> right_;        // (m, n) dense, or the right factors (padded ranks, n)
-  std::vector<left_part> lefts_;  // empty if dense
-  device_buffer<T> bias_;         // (m) or none
+  bool fuses_ = false;      // the device runs low_rank_rows
+  index_t rank_ = 0;        // padded, of a layer's factors; 0 if dense
+  index_t outputs_ = 0;     // of a layer in factors
+  device_matrix<T> right_;  // (m, n) dense, or the right factors (layers * rank, n)
+  device_matrix<T> left_;   // (m, rank) or none
+  device_buffer<T> bias_;   // (m) or none
 };
 
 /// Any layers with one input, whose outputs stand side by side: neighbours that are alike become
@@ -207,9 +209,8 @@ class device_projection {
  public:
   device_projection(std::vector<linear<float> const*> const& layers, cublas const& backend) {
     for (auto first = layers.begin(); first != layers.end();) {
-      bool const dense = device_linear<T>::is_dense(**first);
       auto const last = std::find_if(first, layers.end(), [&](auto const* layer) {
-        return device_linear<T>::is_dense(*layer) != dense;
+        return !device_linear<T>::go_together(*layer, **first);
       });
       parts_.emplace_back(std::vector<linear<float> const*>(first, last), backend);
       first = last;

@@ -54,22 +54,26 @@ class device_bart {
 
   /// Columns of the working memory that logits() takes.
   auto logits_inner_width() const -> index_t { return lm_head_ ? lm_head_->inner_width() : 0; }
-  /// Leading dimension of logits whose rows begin where the fastest stores can.
-  auto logits_ld() const -> index_t {
-    constexpr index_t n = gpu::packet_size<float>;
-    return (config_.vocab_size + n - 1) / n * n;
-  }
+  /// Leading dimension of logits: a row has room for the product with a padded table.
+  auto logits_ld() const -> index_t { return device_tables<T>::padded(config_.vocab_size); }
 
-  /// logits (rows, vocabulary) = states (rows, d_model) E^T + bias; inner (rows,
-  /// logits_inner_width()). Does not wait.
+  /// logits (rows, vocabulary), rows logits_ld() apart, = states (rows, d_model) E^T + bias; inner
+  /// (rows, logits_inner_width()). What is behind a row is written too. Does not wait. Throws
+  /// shape_error.
   void logits(device_view<T const> states, device_view<float> result, T* inner) const {
+    if (result.ld != logits_ld() || result.cols != config_.vocab_size) {
+      throw shape_error(message("logits: ", result.shape(), ", leading dimension ", result.ld));
+    }
     if (lm_head_) {
       (*lm_head_)(states, result, inner, products_);
-    } else if (gpu::fits_few_rows(states, output_->view())) {
-      gpu::few_rows_product(states, output_->view(), static_cast<T const*>(nullptr), std::nullopt,
-                            result, backend().stream());
     } else {
-      products_(states, output_->view(), static_cast<float const*>(nullptr), result);
+      auto const whole = device_view<float>(result.data, result.rows, result.ld);
+      if (gpu::fits_few_rows(states, output_->view())) {
+        gpu::few_rows_product(states, output_->view(), static_cast<T const*>(nullptr), std::nullopt,
+                              whole, backend().stream());
+      } else {
+        products_(states, output_->view(), static_cast<float const*>(nullptr), whole);
+      }
     }
     if (logits_bias_.size() > 0) {
       gpu::add_row(logits_bias_.data(), result, backend().stream());

@@ -32,7 +32,8 @@ class device_layer_norm {
   device_buffer<float> bias_;    // (width)
 };
 
-/// Tables of word embeddings, each once however many parts use it.
+/// Tables of word embeddings, each once however many parts use it. Rows of zeros follow up to a
+/// multiple of 8: the product with a table that is no such multiple is several times slower.
 template <kernel_number T>
 class device_tables {
  public:
@@ -40,12 +41,18 @@ class device_tables {
 
   explicit device_tables(cublas const& backend) : backend_(&backend) {}
 
+  static auto padded(index_t vocabulary) -> index_t { return (vocabulary + 7) / 8 * 8; }
+
+  /// (padded(vocabulary), width).
   auto operator()(matrix_view<float const> host) -> table {
     auto& known = tables_[host.data];
     if (!known) {
-      auto made = std::make_shared<device_matrix<T>>(host.shape());
-      gpu::upload<T>(host, made->view(), backend_->stream());
-      bytes_ += static_cast<std::size_t>(host.size()) * sizeof(T);
+      auto made = std::make_shared<device_matrix<T>>(shape2{padded(host.rows), host.cols});
+      auto const size = static_cast<std::size_t>(made->view().size()) * sizeof(T);
+      check_cuda(cudaMemsetAsync(made->view().data, 0, size, backend_->stream()),
+                 "cudaMemsetAsync");
+      gpu::upload<T>(host, made->view().row_range(0, host.rows), backend_->stream());
+      bytes_ += size;
       known = std::move(made);
     }
     return known;

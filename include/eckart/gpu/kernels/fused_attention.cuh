@@ -19,7 +19,7 @@ inline constexpr int key_tiles = fused_keys / 8;           // 8 keys side by sid
 inline constexpr int width_steps = fused_head_width / 16;  // 16 numbers of a head at once
 inline constexpr unsigned stage_bytes = 2 * tile_bytes;    // keys, values
 
-// Rows first to first + Rows - 1 of a head, zeros from `rows` on.
+// Rows of a head to a tile of shared memory, zeros from `rows` on.
 template <int Rows, class T>
 __device__ void copy_tile(T const* from, index_t ld, int rows, unsigned to) {
 #pragma unroll
@@ -32,7 +32,8 @@ __device__ void copy_tile(T const* from, index_t ld, int rows, unsigned to) {
   }
 }
 
-// What a warp knows of 16 queries: lane l has the rows l / 4 and l / 4 + 8.
+// What a warp knows of 16 queries: lane l has the rows l / 4 and l / 4 + 8, and of 8 columns side
+// by side the two from l % 4 * 2 on.
 struct query_tile {
   std::uint32_t q[width_steps][4];
   float values[fused_head_width / 8][4] = {};
@@ -70,7 +71,120 @@ struct query_tile {
   }
 };
 
-// Queries: 16 Tiles of them a warp.
+// The queries of a warp, from the tile in shared memory that has those of the block.
+template <int Tiles>
+__device__ void load_queries(unsigned from, int warp, int lane, query_tile (&tiles)[Tiles]) {
+#pragma unroll
+  for (int t = 0; t < Tiles; ++t) {
+#pragma unroll
+    for (int s = 0; s < width_steps; ++s) {
+      load_matrices(chunk_at(from, (warp * Tiles + t) * 16 + lane % 16, 2 * s + lane / 16),
+                    tiles[t].q[s]);
+    }
+  }
+}
+
+// scores = q k^T for a tile of keys.
+template <class T, int Tiles>
+__device__ void score_keys(query_tile const (&tiles)[Tiles], unsigned keys, int lane,
+                           float (&scores)[Tiles][key_tiles][4]) {
+#pragma unroll
+  for (int s = 0; s < width_steps; ++s) {
+#pragma unroll
+    for (int pair = 0; pair < key_tiles / 2; ++pair) {
+      std::uint32_t b[4];
+      load_matrices(chunk_at(keys, pair * 16 + lane / 16 * 8 + lane % 8, 2 * s + lane / 8 % 2), b);
+#pragma unroll
+      for (int t = 0; t < Tiles; ++t) {
+        multiply_add<T>(tiles[t].q[s], b[0], b[1], scores[t][2 * pair]);
+        multiply_add<T>(tiles[t].q[s], b[2], b[3], scores[t][2 * pair + 1]);
+      }
+    }
+  }
+}
+
+// Keys that a query does not see score -inf. The tile's first key and the tiles' first query are
+// given.
+template <int Tiles>
+__device__ void hide_keys(int first_key, int keys, int first_query, bool causal, int lane,
+                          float (&scores)[Tiles][key_tiles][4]) {
+#pragma unroll
+  for (int t = 0; t < Tiles; ++t) {
+#pragma unroll
+    for (int j = 0; j < key_tiles; ++j) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        int const key = first_key + j * 8 + lane % 4 * 2 + i % 2;
+        int const query = first_query + t * 16 + lane / 4 + i / 2 * 8;
+        if (key >= keys || (causal && key > query)) {
+          scores[t][j][i] = -INFINITY;
+        }
+      }
+    }
+  }
+}
+
+// values += p v for a tile of values; the probabilities are rounded to T.
+template <class T, int Tiles>
+__device__ void add_values(float const (&scores)[Tiles][key_tiles][4], unsigned values, int lane,
+                           query_tile (&tiles)[Tiles]) {
+#pragma unroll
+  for (int s = 0; s < fused_keys / 16; ++s) {
+    std::uint32_t p[Tiles][4];
+#pragma unroll
+    for (int t = 0; t < Tiles; ++t) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        auto const& c = scores[t][2 * s + i / 2];
+        p[t][i] = pack<T>(c[i % 2 * 2], c[i % 2 * 2 + 1]);
+      }
+    }
+#pragma unroll
+    for (int pair = 0; pair < fused_head_width / 16; ++pair) {
+      std::uint32_t b[4];
+      load_transposed(chunk_at(values, s * 16 + lane / 8 % 2 * 8 + lane % 8, 2 * pair + lane / 16),
+                      b);
+#pragma unroll
+      for (int t = 0; t < Tiles; ++t) {
+        multiply_add<T>(p[t], b[0], b[1], tiles[t].values[2 * pair]);
+        multiply_add<T>(p[t], b[2], b[3], tiles[t].values[2 * pair + 1]);
+      }
+    }
+  }
+}
+
+// A warp's rows of the result, through shared memory so that rows are written whole: out is row
+// first_row of the block's, of which `rows` exist.
+template <class T, int Tiles>
+__device__ void write_values(query_tile const (&tiles)[Tiles], unsigned char* memory, int first_row,
+                             int rows, int lane, T* out, index_t ld) {
+#pragma unroll
+  for (int t = 0; t < Tiles; ++t) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float const scale = 1.0F / lane_reduce<4>(tiles[t].sum[r], add{});
+      int const row = first_row + t * 16 + lane / 4 + 8 * r;
+#pragma unroll
+      for (int j = 0; j < fused_head_width / 8; ++j) {
+        auto const at = chunk_at(0, row, j) + static_cast<unsigned>(lane % 4 * 4);
+        *reinterpret_cast<std::uint32_t*>(memory + at) =
+            pack<T>(tiles[t].values[j][2 * r] * scale, tiles[t].values[j][2 * r + 1] * scale);
+      }
+    }
+  }
+  __syncwarp();
+#pragma unroll
+  for (int at = lane; at < Tiles * 16 * row_chunks; at += warp_size) {
+    int const row = first_row + at / row_chunks;
+    int const chunk = at % row_chunks;
+    if (row < rows) {
+      *reinterpret_cast<uint4*>(out + row * ld + chunk * packet_size<T>) =
+          *reinterpret_cast<uint4 const*>(memory + chunk_at(0, row, chunk));
+    }
+  }
+}
+
+// A warp has 16 Tiles queries.
 template <class T, int Tiles>
 __global__ void __launch_bounds__(fused_threads) fused_attention_kernel(attention_operands<T> a) {
   __shared__ alignas(128) unsigned char memory[2 * stage_bytes];
@@ -78,17 +192,16 @@ __global__ void __launch_bounds__(fused_threads) fused_attention_kernel(attentio
   auto const stages = shared_address(memory);
   int const lane = static_cast<int>(threadIdx.x) % warp_size;
   int const warp = static_cast<int>(threadIdx.x) / warp_size;
-  int const sentence = static_cast<int>(blockIdx.z);
   int const column = static_cast<int>(blockIdx.y) * fused_head_width;
   int const first_query = static_cast<int>(blockIdx.x) * queries;
-  int const keys = a.keys_of(sentence);
+  int const own_query = first_query + warp * 16 * Tiles;
+  int const keys = a.keys_of(static_cast<int>(blockIdx.z));
   int const last = a.causal ? min(keys, first_query + queries) : keys;
-  auto const start = static_cast<index_t>(sentence) * a.tokens;
-  T const* const k = a.k + start * a.ld + column;
-  T const* const v = a.v + start * a.ld + column;
+  auto const start = static_cast<index_t>(blockIdx.z) * a.tokens;
   auto const copy_stage = [&](int first, unsigned stage) {
-    copy_tile<fused_keys>(k + first * a.ld, a.ld, a.tokens - first, stage);
-    copy_tile<fused_keys>(v + first * a.ld, a.ld, a.tokens - first, stage + tile_bytes);
+    auto const from = (start + first) * a.ld + column;
+    copy_tile<fused_keys>(a.k + from, a.ld, a.tokens - first, stage);
+    copy_tile<fused_keys>(a.v + from, a.ld, a.tokens - first, stage + tile_bytes);
     commit_copies();
   };
   // The queries pass through the memory of the second stage.
@@ -98,111 +211,29 @@ __global__ void __launch_bounds__(fused_threads) fused_attention_kernel(attentio
   wait_for_copies();
   __syncthreads();
   query_tile tiles[Tiles];
-#pragma unroll
-  for (int t = 0; t < Tiles; ++t) {
-#pragma unroll
-    for (int s = 0; s < width_steps; ++s) {
-      load_matrices(
-          chunk_at(stages + stage_bytes, (warp * Tiles + t) * 16 + lane % 16, 2 * s + lane / 16),
-          tiles[t].q[s]);
-    }
-  }
+  load_queries(stages + stage_bytes, warp, lane, tiles);
   __syncthreads();
-  float const factor = a.scale * log2_e;
   for (int first = 0, n = 0; first < last; first += fused_keys, ++n) {
     unsigned const stage = stages + static_cast<unsigned>(n % 2) * stage_bytes;
     if (first + fused_keys < last) {
       copy_stage(first + fused_keys, stages + static_cast<unsigned>((n + 1) % 2) * stage_bytes);
     }
     float scores[Tiles][key_tiles][4] = {};
-#pragma unroll
-    for (int s = 0; s < width_steps; ++s) {
-#pragma unroll
-      for (int pair = 0; pair < key_tiles / 2; ++pair) {
-        std::uint32_t b[4];
-        load_matrices(chunk_at(stage, pair * 16 + lane / 16 * 8 + lane % 8, 2 * s + lane / 8 % 2),
-                      b);
-#pragma unroll
-        for (int t = 0; t < Tiles; ++t) {
-          multiply_add<T>(tiles[t].q[s], b[0], b[1], scores[t][2 * pair]);
-          multiply_add<T>(tiles[t].q[s], b[2], b[3], scores[t][2 * pair + 1]);
-        }
-      }
-    }
+    score_keys<T>(tiles, stage, lane, scores);
     if (first + fused_keys > keys || a.causal) {
-#pragma unroll
-      for (int t = 0; t < Tiles; ++t) {
-#pragma unroll
-        for (int j = 0; j < key_tiles; ++j) {
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            int const key = first + j * 8 + lane % 4 * 2 + i % 2;
-            int const query = first_query + (warp * Tiles + t) * 16 + lane / 4 + i / 2 * 8;
-            if (key >= keys || (a.causal && key > query)) {
-              scores[t][j][i] = -INFINITY;
-            }
-          }
-        }
-      }
+      hide_keys(first, keys, own_query, a.causal, lane, scores);
     }
 #pragma unroll
     for (int t = 0; t < Tiles; ++t) {
-      tiles[t].soften(scores[t], factor);
+      tiles[t].soften(scores[t], a.scale * log2_e);
     }
-#pragma unroll
-    for (int s = 0; s < fused_keys / 16; ++s) {
-      std::uint32_t p[Tiles][4];
-#pragma unroll
-      for (int t = 0; t < Tiles; ++t) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          auto const& c = scores[t][2 * s + i / 2];
-          p[t][i] = pack<T>(c[i % 2 * 2], c[i % 2 * 2 + 1]);
-        }
-      }
-#pragma unroll
-      for (int pair = 0; pair < fused_head_width / 16; ++pair) {
-        std::uint32_t b[4];
-        load_transposed(chunk_at(stage + tile_bytes, s * 16 + lane / 8 % 2 * 8 + lane % 8,
-                                 2 * pair + lane / 16),
-                        b);
-#pragma unroll
-        for (int t = 0; t < Tiles; ++t) {
-          multiply_add<T>(p[t], b[0], b[1], tiles[t].values[2 * pair]);
-          multiply_add<T>(p[t], b[2], b[3], tiles[t].values[2 * pair + 1]);
-        }
-      }
-    }
+    add_values<T>(scores, stage + tile_bytes, lane, tiles);
     wait_for_copies();
     __syncthreads();
   }
-  // Through shared memory, so that rows are written whole.
-#pragma unroll
-  for (int t = 0; t < Tiles; ++t) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      float const scale = 1.0F / lane_reduce<4>(tiles[t].sum[r], add{});
-      int const row = (warp * Tiles + t) * 16 + lane / 4 + 8 * r;
-#pragma unroll
-      for (int j = 0; j < fused_head_width / 8; ++j) {
-        auto const at = chunk_at(0, row, j) + static_cast<unsigned>(lane % 4 * 4);
-        *reinterpret_cast<std::uint32_t*>(memory + at) =
-            pack<T>(tiles[t].values[j][2 * r] * scale, tiles[t].values[j][2 * r + 1] * scale);
-      }
-    }
-  }
-  __syncwarp();  // a warp reads what it has written itself
   auto const width = static_cast<index_t>(a.heads) * fused_head_width;
-#pragma unroll
-  for (int at = lane; at < Tiles * 16 * row_chunks; at += warp_size) {
-    int const row = warp * Tiles * 16 + at / row_chunks;
-    int const chunk = at % row_chunks;
-    if (first_query + row < a.tokens) {
-      *reinterpret_cast<uint4*>(a.out + (start + first_query + row) * width + column +
-                                chunk * packet_size<T>) =
-          *reinterpret_cast<uint4 const*>(memory + chunk_at(0, row, chunk));
-    }
-  }
+  write_values(tiles, memory, warp * 16 * Tiles, a.tokens - first_query, lane,
+               a.out + (start + first_query) * width + column, width);
 }
 
 }  // namespace detail

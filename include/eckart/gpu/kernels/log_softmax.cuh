@@ -10,24 +10,35 @@ namespace detail {
 
 inline constexpr int vocabulary_threads = 512;  // of the block that has a row of scores
 
+// The largest of a thread's scores, and the sum of their exponentials relative to it: in double, as
+// on the host, because of the digits by which hypotheses differ.
+struct exponential_sum {
+  float most = -INFINITY;
+  double sum = 0;
+
+  __device__ void add(float score) {
+    if (score > most) {
+      sum *= static_cast<double>(expf(most - score));
+      most = score;
+    }
+    // Also NaN comes here and stays; -inf minus -inf must not.
+    sum += score == -INFINITY ? 0.0 : static_cast<double>(expf(score - most));
+  }
+};
+
 static __global__ void log_softmax_kernel(float* scores, index_t ld, int vocabulary) {
   float* const row = scores + static_cast<index_t>(blockIdx.x) * ld;
   int const thread = static_cast<int>(threadIdx.x);
-  bool is_nan = false;
-  float most = -INFINITY;
+  exponential_sum own;
   for (int j = thread; j < vocabulary; j += vocabulary_threads) {
-    is_nan = is_nan || isnan(row[j]);
-    most = fmaxf(most, row[j]);
+    own.add(row[j]);
   }
-  most = block_reduce(most, -INFINITY, larger{});
-  double sum = 0;  // in double, as on the host: the digits by which hypotheses differ
+  float const most = block_reduce(own.most, -INFINITY, larger{});
+  double const relative =
+      own.most == -INFINITY ? own.sum : own.sum * static_cast<double>(expf(own.most - most));
+  double const norm = static_cast<double>(most) + log(block_reduce(relative, 0.0, gpu::add{}));
   for (int j = thread; j < vocabulary; j += vocabulary_threads) {
-    sum += static_cast<double>(expf(row[j] - most));
-  }
-  double const norm = static_cast<double>(most) + log(block_reduce(sum, 0.0, add{}));
-  bool const fails = __syncthreads_or(is_nan || most == INFINITY) != 0;
-  for (int j = thread; j < vocabulary; j += vocabulary_threads) {
-    row[j] = fails ? NAN : static_cast<float>(static_cast<double>(row[j]) - norm);
+    row[j] = static_cast<float>(static_cast<double>(row[j]) - norm);
   }
 }
 

@@ -124,7 +124,9 @@ void step_self_attention(device_view<std::type_identity_t<T> const> qkv, index_t
         message("attention: ", qkv.shape(), " with ", heads, " heads into ", out.shape()));
   }
   auto const d = width / heads;
-  constexpr int threads = 128;
+  // Many small blocks while there are enough of them, for a history is short.
+  constexpr index_t many_blocks = 1024;
+  int const threads = heads * out.rows >= many_blocks ? 64 : 128;
   with_head_part<T>(
       d, in_packets(d, qkv.data) && in_packets(d, cache.data), [&]<int Packet, int Chunks>() {
         auto const shared =

@@ -24,15 +24,16 @@ __device__ inline auto ranks_before(scored_token a, scored_token b) -> bool {
   return a.score > b.score || (a.score == b.score && a.flat < b.flat);
 }
 
-/// Pieces that a row of scores is cut into, so that a few rows are many blocks.
+inline constexpr int top_threads = 256;
+inline constexpr int scores_a_thread = 16;  ///< kept in registers
+
+/// Pieces that a row of scores is cut into: what the threads of a block keep.
 inline auto score_pieces(index_t vocabulary) -> index_t {
-  constexpr index_t numbers = 4096;
-  return std::clamp<index_t>(vocabulary / numbers, 1, 16);
+  constexpr index_t numbers = top_threads * scores_a_thread;
+  return std::max<index_t>(1, (vocabulary + numbers - 1) / numbers);
 }
 
 namespace detail {
-
-inline constexpr int top_threads = 256;
 
 struct better {
   __device__ auto operator()(scored_token a, scored_token b) const -> scored_token {
@@ -61,36 +62,19 @@ __device__ inline auto best_of_block(scored_token own) -> scored_token {
   return best;
 }
 
-// The k best of `count` elements at(i), best first, to `out`. Every thread keeps the best of its
-// own that has not been taken; the one whose best was taken looks again.
-template <class At>
-__device__ void select_top(int count, int k, At at, scored_token* out) {
-  auto const none = scored_token{0.0F, -1};
-  auto taken = scored_token{0.0F, -1};
-  auto own = none;
-  bool stale = true;
+// The k best elements of a block, best first, to `out`. next(taken) is the best of a thread's own
+// behind the one that was taken, all of them at first; the thread whose best was taken looks again.
+template <class Next>
+__device__ void select_top(int k, Next next, scored_token* out) {
+  auto own = next(nullptr);
   for (int n = 0; n < k; ++n) {
-    if (stale) {
-      own = none;
-      for (int i = static_cast<int>(threadIdx.x); i < count; i += top_threads) {
-        scored_token const one = at(i);
-        if ((n == 0 || ranks_before(taken, one)) && ranks_before(one, own)) {
-          own = one;
-        }
-      }
-    }
     auto const best = best_of_block(own);
     if (threadIdx.x == 0) {
       out[n] = best;
     }
-    if (best.flat < 0) {  // no more elements than this
-      for (int m = n + 1 + static_cast<int>(threadIdx.x); m < k; m += top_threads) {
-        out[m] = none;
-      }
-      return;
+    if (best.flat >= 0 && own.flat == best.flat) {
+      own = next(&best);
     }
-    stale = own.flat == best.flat;
-    taken = best;
   }
 }
 
@@ -100,26 +84,46 @@ static __global__ void top_of_piece_kernel(float const* scores, index_t ld, int 
   int const piece = static_cast<int>(blockIdx.x);
   int const pieces = static_cast<int>(gridDim.x);
   auto const row = static_cast<index_t>(blockIdx.y);
-  int const length = (vocabulary + pieces - 1) / pieces;
-  int const first = piece * length;
-  int const count = max(0, min(length, vocabulary - first));
-  float const* const from = scores + row * ld + first;
+  int const first = piece * top_threads * scores_a_thread + static_cast<int>(threadIdx.x);
+  float const* const from = scores + row * ld;
   float const added = running == nullptr ? 0.0F : running[row];
-  int const flat = static_cast<int>(row % beams) * vocabulary + first;
-  select_top(
-      count, k,
-      [=](int i) {
-        return scored_token{from[i] + added, flat + i};
-      },
-      out + (row * pieces + piece) * k);
+  int const flat = static_cast<int>(row % beams) * vocabulary;
+  float own[scores_a_thread];
+#pragma unroll
+  for (int i = 0; i < scores_a_thread; ++i) {
+    int const j = first + i * top_threads;
+    own[i] = j < vocabulary ? from[j] + added : 0.0F;
+  }
+  auto const next = [&](scored_token const* taken) {
+    auto best = scored_token{0.0F, -1};
+#pragma unroll
+    for (int i = 0; i < scores_a_thread; ++i) {
+      int const j = first + i * top_threads;
+      auto const one = scored_token{own[i], j < vocabulary ? flat + j : -1};
+      if ((taken == nullptr || ranks_before(*taken, one)) && ranks_before(one, best)) {
+        best = one;
+      }
+    }
+    return best;
+  };
+  select_top(k, next, out + (row * pieces + piece) * k);
 }
 
 static __global__ void top_of_sentence_kernel(scored_token const* pieces, int count, int k,
                                               scored_token* out) {
   auto const sentence = static_cast<index_t>(blockIdx.x);
   scored_token const* const from = pieces + sentence * count;
-  select_top(
-      count, k, [=](int i) { return from[i]; }, out + sentence * k);
+  auto const next = [&](scored_token const* taken) {
+    auto best = scored_token{0.0F, -1};
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += top_threads) {
+      auto const one = from[i];
+      if ((taken == nullptr || ranks_before(*taken, one)) && ranks_before(one, best)) {
+        best = one;
+      }
+    }
+    return best;
+  };
+  select_top(k, next, out + sentence * k);
 }
 
 }  // namespace detail
@@ -139,11 +143,11 @@ inline void top_scores(device_view<float const> scores, float const* running, in
   auto const beams = static_cast<int>(scores.rows / sentences);
   auto const count = score_pieces(scores.cols);
   detail::top_of_piece_kernel<<<dim3(grid_size(count), grid_size(scores.rows, grid_limit)),
-                                detail::top_threads, 0, stream>>>(
-      scores.data, scores.ld, static_cast<int>(scores.cols), running, beams, static_cast<int>(k),
-      pieces);
+                                top_threads, 0, stream>>>(scores.data, scores.ld,
+                                                          static_cast<int>(scores.cols), running,
+                                                          beams, static_cast<int>(k), pieces);
   check_launch("top_of_piece");
-  detail::top_of_sentence_kernel<<<grid_size(sentences), detail::top_threads, 0, stream>>>(
+  detail::top_of_sentence_kernel<<<grid_size(sentences), top_threads, 0, stream>>>(
       pieces, beams * static_cast<int>(count * k), static_cast<int>(k), best);
   check_launch("top_of_sentence");
 }
