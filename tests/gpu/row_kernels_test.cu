@@ -274,7 +274,7 @@ TEST_CASE_TEMPLATE("low_rank_rows is f(x (L R)^T + b) for layers side by side", 
     index_t parts, m, n, k;
   };
   for (auto const& [parts, m, n, k] :
-       {layer_shape{1, 8, 8, 8}, layer_shape{3, 768, 768, 128}, layer_shape{1, 3072, 768, 208},
+       {layer_shape{1, 16, 8, 8}, layer_shape{3, 768, 768, 128}, layer_shape{1, 3072, 768, 208},
         layer_shape{1, 96, 520, 104}, layer_shape{2, 768, 3072, 40}}) {
     for (index_t const rows : {1, 16, 17, 70, 256}) {
       CAPTURE(n);

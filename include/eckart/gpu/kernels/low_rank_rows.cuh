@@ -1,7 +1,7 @@
 #pragma once
 
 #include "eckart/gpu/kernels/activation.cuh"
-#include "eckart/gpu/kernels/tensor_core.cuh"
+#include "eckart/gpu/kernels/product_tile.cuh"
 
 #include <cooperative_groups.h>
 
@@ -50,23 +50,7 @@ struct low_rank_call {
   index_t ld_y;
 };
 
-// 16 bytes, zeros where `exists` is false.
-template <class T>
-__device__ auto packet_or_zeros(T const* from, bool exists) -> uint4 {
-  return exists ? *reinterpret_cast<uint4 const*>(from) : uint4{0, 0, 0, 0};
-}
-
-// c (16, 8) += a b^T for 32 inner positions. A lane holds 8 numbers that follow each other of the
-// rows lane / 4 and lane / 4 + 8 of a, and of row lane / 4 of b: which of them an instruction calls
-// its k-th is the same on both sides, and so the sum is the same.
-template <class T>
-__device__ void multiply_add_32(uint4 const& upper, uint4 const& lower, uint4 const& b,
-                                float (&c)[4]) {
-  multiply_add<T>({upper.x, lower.x, upper.y, lower.y}, b.x, b.y, c);
-  multiply_add<T>({upper.z, lower.z, upper.w, lower.w}, b.z, b.w, c);
-}
-
-// The inner positions of a cluster's blocks: partial sums over a share of x's columns.
+// x R^T of a block's share of the columns of x, for 16 Tiles rows.
 template <class T, int Tiles, class Out>
 __device__ void multiply_right(low_rank_call<T, Out> const& a, int first_row, int block,
                                float* partial) {
@@ -74,32 +58,29 @@ __device__ void multiply_right(low_rank_call<T, Out> const& a, int first_row, in
   int const warp = static_cast<int>(threadIdx.x) / warp_size;
   int const chunks = (a.inputs + 31) / 32;
   int const share = (chunks + cluster_blocks - 1) / cluster_blocks;
-  int const last = min(chunks, (block + 1) * share);
-  for (int n = warp; n < a.parts_rank / 8; n += factor_warps) {
-    float sums[Tiles][4] = {};
-    T const* const weights = a.right + static_cast<index_t>(n * 8 + lane / 4) * a.inputs;
-#pragma unroll 4
-    for (int chunk = block * share; chunk < last; ++chunk) {
-      int const column = chunk * 32 + lane % 4 * 8;
-      bool const exists = column < a.inputs;
-      auto const b = packet_or_zeros(weights + column, exists);
+  T const* rows[Tiles][2];
 #pragma unroll
-      for (int t = 0; t < Tiles; ++t) {
-        int const row = first_row + t * 16 + lane / 4;
-        auto const upper = packet_or_zeros(a.x + min(row, a.rows - 1) * a.ld_x + column, exists);
-        auto const lower =
-            packet_or_zeros(a.x + min(row + 8, a.rows - 1) * a.ld_x + column, exists);
-        multiply_add_32<T>(upper, lower, b, sums[t]);
-      }
+  for (int t = 0; t < Tiles; ++t) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      int const row = first_row + t * 16 + i * 8 + lane / 4;
+      rows[t][i] = a.x + min(row, a.rows - 1) * a.ld_x;
     }
+  }
+  for (int first = warp * 16; first < a.parts_rank; first += factor_warps * 16) {
+    T const* w[2];
 #pragma unroll
-    for (int t = 0; t < Tiles; ++t) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        int const row = t * 16 + lane / 4 + i / 2 * 8;
-        partial[row * a.parts_rank + n * 8 + lane % 4 * 2 + i % 2] = sums[t][i];
-      }
+    for (int i = 0; i < 2; ++i) {
+      int const row = min(first + i * 8 + lane / 4, a.parts_rank - 1);
+      w[i] = a.right + static_cast<index_t>(row) * a.inputs;
     }
+    product_tile<T, Tiles> product;
+    product.add(rows, w, block * share, min(chunks, (block + 1) * share), a.inputs, lane);
+    product.each(lane, [&](int row, int column, float sum) {
+      if (first + column < a.parts_rank) {
+        partial[row * a.parts_rank + first + column] = sum;
+      }
+    });
   }
 }
 
@@ -131,60 +112,68 @@ __device__ void share_sums(Cluster const& cluster, int parts_rank, float* partia
   }
 }
 
-// A share of the outputs, from all inner positions.
-template <class T, int Tiles, class Out>
-__device__ void multiply_left(low_rank_call<T, Out> const& a, int first_row, int share_of_outputs,
-                              int shares, T const* inner) {
+// Brings a warp's share of L into the second cache while R is worked on.
+template <class T, class Out>
+__device__ void fetch_left(low_rank_call<T, Out> const& a, int first, int step) {
   int const lane = static_cast<int>(threadIdx.x) % warp_size;
-  int const warp = static_cast<int>(threadIdx.x) / warp_size;
+  constexpr int line = 128 / static_cast<int>(sizeof(T));
+  for (; first < a.all_outputs; first += step) {
+    T const* const rows = a.left + static_cast<index_t>(first) * a.rank;
+    for (int at = lane * line; at < 16 * a.rank; at += warp_size * line) {
+      asm volatile("prefetch.global.L2 [%0];\n" ::"l"(rows + at));
+    }
+  }
+}
+
+// A warp's share of the outputs, from all inner positions.
+template <class T, int Tiles, class Out>
+__device__ void multiply_left(low_rank_call<T, Out> const& a, int first_row, int first, int step,
+                              T const* inner) {
+  int const lane = static_cast<int>(threadIdx.x) % warp_size;
   int const ld = a.parts_rank + inner_padding;
-  for (int n = share_of_outputs * factor_warps + warp; n < a.all_outputs / 8;
-       n += shares * factor_warps) {
-    float sums[Tiles][4] = {};
-    T const* const weights = a.left + static_cast<index_t>(n * 8 + lane / 4) * a.rank;
-    T const* const from = inner + lane / 4 * ld + n * 8 / a.outputs * a.rank;
-#pragma unroll 4
-    for (int column = lane % 4 * 8; column - lane % 4 * 8 < a.rank; column += 32) {
-      bool const exists = column < a.rank;
-      auto const b = packet_or_zeros(weights + column, exists);
+  for (; first < a.all_outputs; first += step) {
+    T const* rows[Tiles][2];
+    T const* w[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      w[i] = a.left + static_cast<index_t>(first + i * 8 + lane / 4) * a.rank;
 #pragma unroll
       for (int t = 0; t < Tiles; ++t) {
-        auto const upper = packet_or_zeros(from + t * 16 * ld + column, exists);
-        auto const lower = packet_or_zeros(from + (t * 16 + 8) * ld + column, exists);
-        multiply_add_32<T>(upper, lower, b, sums[t]);
+        rows[t][i] = inner + (t * 16 + i * 8 + lane / 4) * ld + first / a.outputs * a.rank;
       }
     }
-#pragma unroll
-    for (int t = 0; t < Tiles; ++t) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        int const row = first_row + t * 16 + lane / 4 + i / 2 * 8;
-        int const column = n * 8 + lane % 4 * 2 + i % 2;
-        if (row < a.rows) {
-          float const sum = sums[t][i] + (a.bias != nullptr ? to_float(a.bias[column]) : 0.0F);
-          a.y[row * a.ld_y + column] = from_float<Out>(a.activates ? activated<T>(a.f, sum) : sum);
-        }
+    product_tile<T, Tiles> product;
+    product.add(rows, w, 0, (a.rank + 31) / 32, a.rank, lane);
+    product.each(lane, [&](int row, int column, float sum) {
+      if (first_row + row < a.rows) {
+        column += first;
+        sum += a.bias != nullptr ? to_float(a.bias[column]) : 0.0F;
+        a.y[(first_row + row) * a.ld_y + column] =
+            from_float<Out>(a.activates ? activated<T>(a.f, sum) : sum);
       }
-    }
+    });
   }
 }
 
 template <class T, int Tiles, class Out>
 __global__ void __launch_bounds__(factor_threads) low_rank_rows_kernel(low_rank_call<T, Out> a) {
 #if __CUDA_ARCH__ >= 900
-  extern __shared__ uint4 shared[];
+  extern __shared__ uint4 exchanged[];
   auto const cluster = cooperative_groups::this_cluster();
-  auto* const partial = reinterpret_cast<float*>(shared);  // (16 Tiles, parts_rank)
-  auto* const inner =                                      // (16 Tiles, parts_rank + padding)
+  auto* const partial = reinterpret_cast<float*>(exchanged);  // (16 Tiles, parts_rank)
+  auto* const inner =                                         // (16 Tiles, parts_rank + padding)
       reinterpret_cast<T*>(partial + Tiles * 16 * a.parts_rank);
   int const block = static_cast<int>(cluster.block_rank());
   int const first_row = static_cast<int>(blockIdx.y) * Tiles * 16;
+  int const warp =
+      static_cast<int>(blockIdx.x) * factor_warps + static_cast<int>(threadIdx.x) / warp_size;
+  int const step = static_cast<int>(gridDim.x) * factor_warps * 16;
+  fetch_left(a, warp * 16, step);
   multiply_right<T, Tiles>(a, first_row, block, partial);
   cluster.sync();
   share_sums<T, Tiles>(cluster, a.parts_rank, partial, inner);
   cluster.sync();
-  multiply_left<T, Tiles>(a, first_row, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x),
-                          inner);
+  multiply_left<T, Tiles>(a, first_row, warp * 16, step, inner);
 #endif
 }
 
@@ -213,7 +202,7 @@ auto fits_low_rank_rows(device_view<T const> x, stacked_factors<T> const& w) -> 
   constexpr std::size_t most_shared = 200 << 10;
   return sizeof(T) == 2 && x.rows <= low_rank_rows_limit && in_packets(x.ld, x.data) &&
          in_packets(x.cols, w.right.data) && in_packets(w.rank, w.left.data) &&
-         w.right.ld == x.cols && w.left.ld == w.rank && w.outputs % 8 == 0 &&
+         w.right.ld == x.cols && w.left.ld == w.rank && w.outputs % 16 == 0 &&
          detail::low_rank_shared<T, 2>(w.right.rows) <= most_shared;
 }
 

@@ -35,6 +35,38 @@ struct attention_part {
     }
   }
 
+  /// Query n sees values with these scores, -inf for none.
+  __device__ void add_keys(int n, float const (&scores)[keys_at_once],
+                           float const (&seen)[keys_at_once][Chunks][Packet]) {
+    float largest = most[n];
+#pragma unroll
+    for (float const score : scores) {
+      largest = fmaxf(largest, score);
+    }
+    float const scale = exp2f(most[n] - largest);
+    most[n] = largest;
+    sum[n] *= scale;
+#pragma unroll
+    for (int c = 0; c < Chunks; ++c) {
+#pragma unroll
+      for (int i = 0; i < Packet; ++i) {
+        values[n][c][i] *= scale;
+      }
+    }
+#pragma unroll
+    for (int u = 0; u < keys_at_once; ++u) {
+      float const p = exp2f(scores[u] - largest);
+      sum[n] += p;
+#pragma unroll
+      for (int c = 0; c < Chunks; ++c) {
+#pragma unroll
+        for (int i = 0; i < Packet; ++i) {
+          values[n][c][i] += p * seen[u][c][i];
+        }
+      }
+    }
+  }
+
   /// Adds what the lane `step` further has seen.
   __device__ void add_lane(int step) {
 #pragma unroll
@@ -63,6 +95,20 @@ template <int Packet, int Chunks>
 struct head_part {
   int width;
   int lane;  // of head_lanes
+
+  /// The lane's share of a scalar product.
+  __device__ auto product(float const (&a)[Chunks][Packet], float const (&b)[Chunks][Packet]) const
+      -> float {
+    float sum = 0;
+#pragma unroll
+    for (int c = 0; c < Chunks; ++c) {
+#pragma unroll
+      for (int i = 0; i < Packet; ++i) {
+        sum += a[c][i] * b[c][i];
+      }
+    }
+    return sum;
+  }
 
   template <class T>
   __device__ void load(T const* from, float (&to)[Chunks][Packet]) const {
@@ -101,45 +147,13 @@ __device__ void attend_keys(float const (&q)[Queries][Chunks][Packet],
     }
 #pragma unroll
     for (int n = 0; n < Queries; ++n) {
-      float score[keys_at_once];
-      float most = part.most[n];
+      float scores[keys_at_once];
 #pragma unroll
       for (int u = 0; u < keys_at_once; ++u) {
-        float product = 0;
-#pragma unroll
-        for (int c = 0; c < Chunks; ++c) {
-#pragma unroll
-          for (int i = 0; i < Packet; ++i) {
-            product += q[n][c][i] * key[u][c][i];
-          }
-        }
-        product = lane_reduce<head_lanes>(product, add{});
-        bool const exists = first + u * groups + group < keys;
-        score[u] = exists ? product : -INFINITY;
-        most = fmaxf(most, score[u]);
+        float const product = lane_reduce<head_lanes>(head.product(q[n], key[u]), add{});
+        scores[u] = first + u * groups + group < keys ? product : -INFINITY;
       }
-      float const scale = exp2f(part.most[n] - most);
-      part.most[n] = most;
-      part.sum[n] *= scale;
-#pragma unroll
-      for (int c = 0; c < Chunks; ++c) {
-#pragma unroll
-        for (int i = 0; i < Packet; ++i) {
-          part.values[n][c][i] *= scale;
-        }
-      }
-#pragma unroll
-      for (int u = 0; u < keys_at_once; ++u) {
-        float const p = exp2f(score[u] - most);
-        part.sum[n] += p;
-#pragma unroll
-        for (int c = 0; c < Chunks; ++c) {
-#pragma unroll
-          for (int i = 0; i < Packet; ++i) {
-            part.values[n][c][i] += p * value[u][c][i];
-          }
-        }
-      }
+      part.add_keys(n, scores, value);
     }
   }
 }

@@ -44,54 +44,20 @@ __device__ void load_tile(T const* from, index_t ld, int rows, int d, float* to)
   }
 }
 
-template <class T, int Columns>
-__global__ void __launch_bounds__(tile_threads) tiled_attention_kernel(attention_operands<T> a) {
-  extern __shared__ float shared[];
-  int const d = a.head_width;
-  float* const queries = shared;                    // (tile, d + 1)
-  float* const numbers = queries + tile * (d + 1);  // (tile, d + 1) keys, then values
-  float* const scores = numbers + tile * (d + 1);   // (tile, tile + 1)
-  int const sentence = static_cast<int>(blockIdx.z);
-  int const column = static_cast<int>(blockIdx.y) * d;
-  int const first_query = static_cast<int>(blockIdx.x) * tile;
-  int const keys = a.keys_of(sentence);
-  int const tx = static_cast<int>(threadIdx.x) % tile_side;
-  int const ty = static_cast<int>(threadIdx.x) / tile_side;
-  auto const start = static_cast<index_t>(sentence) * a.tokens;
-  load_tile(a.q + (start + first_query) * a.ld + column, a.ld, a.tokens - first_query, d, queries);
-  float most[4];
-  float sum[4] = {};
+// What a thread knows of its 4 queries: columns tile_side apart, from its own on.
+template <int Columns>
+struct query_rows {
   float values[4][Columns] = {};
-  for (auto& m : most) {
-    m = below_all_scores;
-  }
-  int const last = a.causal ? min(keys, first_query + tile) : keys;
-  for (int first = 0; first < last; first += tile) {
-    __syncthreads();
-    load_tile(a.k + (start + first) * a.ld + column, a.ld, a.tokens - first, d, numbers);
-    __syncthreads();
-    float score[4][4] = {};
-    for (int c = 0; c < d; ++c) {
-      float q[4];
-      float k[4];
-      for (int i = 0; i < 4; ++i) {
-        q[i] = queries[(ty * 4 + i) * (d + 1) + c];
-        k[i] = numbers[(tx + tile_side * i) * (d + 1) + c];
-      }
-      for (int i = 0; i < 4; ++i) {
-        for (int j = 0; j < 4; ++j) {
-          score[i][j] += q[i] * k[j];
-        }
-      }
-    }
+  float most[4] = {below_all_scores, below_all_scores, below_all_scores, below_all_scores};
+  float sum[4] = {};
+
+  // 4 x 4 scores of keys tile_side apart become probabilities relative to the largest so far, which
+  // go to rows of `to`. 16 threads have a row of scores.
+  __device__ void soften(float (&score)[4][4], float* to) {
     for (int i = 0; i < 4; ++i) {
-      int const query = first_query + ty * 4 + i;
       float largest = most[i];
-      for (int j = 0; j < 4; ++j) {
-        int const key = first + tx + tile_side * j;
-        bool const visible = key < keys && (!a.causal || key <= query);
-        score[i][j] = visible ? score[i][j] * (a.scale * log2_e) : -INFINITY;
-        largest = fmaxf(largest, score[i][j]);
+      for (float const s : score[i]) {
+        largest = fmaxf(largest, s);
       }
       largest = lane_reduce<tile_side>(largest, larger{});
       float const scale = exp2f(most[i] - largest);
@@ -99,7 +65,7 @@ __global__ void __launch_bounds__(tile_threads) tiled_attention_kernel(attention
       float total = 0;
       for (int j = 0; j < 4; ++j) {
         float const p = exp2f(score[i][j] - largest);
-        scores[(ty * 4 + i) * (tile + 1) + tx + tile_side * j] = p;
+        to[i * (tile + 1) + tile_side * j] = p;
         total += p;
       }
       sum[i] = sum[i] * scale + lane_reduce<tile_side>(total, add{});
@@ -107,25 +73,82 @@ __global__ void __launch_bounds__(tile_threads) tiled_attention_kernel(attention
         v *= scale;
       }
     }
-    __syncthreads();
-    load_tile(a.v + (start + first) * a.ld + column, a.ld, a.tokens - first, d, numbers);
-    __syncthreads();
-    for (int j = 0; j < min(tile, last - first); ++j) {
+  }
+
+  // values += p v: p 4 rows of probabilities, v `keys` rows of values from the thread's column on.
+  __device__ void add_values(float const* p, float const* v, int keys, int d, int column) {
+    for (int j = 0; j < keys; ++j) {
       for (int c = 0; c < Columns; ++c) {
-        float const v = tx + tile_side * c < d ? numbers[j * (d + 1) + tx + tile_side * c] : 0.0F;
+        float const value =
+            column + tile_side * c < d ? v[j * (d + 1) + column + tile_side * c] : 0.0F;
         for (int i = 0; i < 4; ++i) {
-          values[i][c] += scores[(ty * 4 + i) * (tile + 1) + j] * v;
+          values[i][c] += p[i * (tile + 1) + j] * value;
         }
       }
     }
   }
+};
+
+// 4 x 4 products of 4 queries, one below the other, and 4 keys tile_side apart.
+__device__ inline void score_tile(float const* queries, float const* keys, int d,
+                                  float (&score)[4][4]) {
+  for (int c = 0; c < d; ++c) {
+    float q[4];
+    float k[4];
+    for (int i = 0; i < 4; ++i) {
+      q[i] = queries[i * (d + 1) + c];
+      k[i] = keys[tile_side * i * (d + 1) + c];
+    }
+    for (int i = 0; i < 4; ++i) {
+      for (int j = 0; j < 4; ++j) {
+        score[i][j] += q[i] * k[j];
+      }
+    }
+  }
+}
+
+template <class T, int Columns>
+__global__ void __launch_bounds__(tile_threads) tiled_attention_kernel(attention_operands<T> a) {
+  extern __shared__ float shared[];
+  int const d = a.head_width;
+  float* const queries = shared;                    // (tile, d + 1)
+  float* const numbers = queries + tile * (d + 1);  // (tile, d + 1) keys, then values
+  float* const scores = numbers + tile * (d + 1);   // (tile, tile + 1)
+  int const column = static_cast<int>(blockIdx.y) * d;
+  int const first_query = static_cast<int>(blockIdx.x) * tile;
+  int const keys = a.keys_of(static_cast<int>(blockIdx.z));
+  int const tx = static_cast<int>(threadIdx.x) % tile_side;
+  int const row = static_cast<int>(threadIdx.x) / tile_side * 4;  // the first of the thread's
+  auto const start = static_cast<index_t>(blockIdx.z) * a.tokens;
+  load_tile(a.q + (start + first_query) * a.ld + column, a.ld, a.tokens - first_query, d, queries);
+  query_rows<Columns> own;
+  int const last = a.causal ? min(keys, first_query + tile) : keys;
+  for (int first = 0; first < last; first += tile) {
+    auto const from = (start + first) * a.ld + column;
+    __syncthreads();
+    load_tile(a.k + from, a.ld, a.tokens - first, d, numbers);
+    __syncthreads();
+    float score[4][4] = {};
+    score_tile(queries + row * (d + 1), numbers + tx * (d + 1), d, score);
+    for (int i = 0; i < 4; ++i) {
+      for (int j = 0; j < 4; ++j) {
+        int const key = first + tx + tile_side * j;
+        bool const visible = key < keys && (!a.causal || key <= first_query + row + i);
+        score[i][j] = visible ? score[i][j] * (a.scale * log2_e) : -INFINITY;
+      }
+    }
+    own.soften(score, scores + row * (tile + 1) + tx);
+    __syncthreads();
+    load_tile(a.v + from, a.ld, a.tokens - first, d, numbers);
+    __syncthreads();
+    own.add_values(scores + row * (tile + 1), numbers, min(tile, last - first), d, tx);
+  }
   auto const width = static_cast<index_t>(a.heads) * d;
   for (int i = 0; i < 4; ++i) {
-    int const query = first_query + ty * 4 + i;
     for (int c = 0; c < Columns; ++c) {
-      if (query < a.tokens && tx + tile_side * c < d) {
-        a.out[(start + query) * width + column + tx + tile_side * c] =
-            from_float<T>(values[i][c] / sum[i]);
+      if (first_query + row + i < a.tokens && tx + tile_side * c < d) {
+        a.out[(start + first_query + row + i) * width + column + tx + tile_side * c] =
+            from_float<T>(own.values[i][c] / own.sum[i]);
       }
     }
   }

@@ -12,16 +12,24 @@ struct scored_token {
   int flat;
 };
 
-/// Higher scores first, of equal ones the lower position; none last. NaN comes first: it must not
-/// be missed.
-__device__ inline auto ranks_before(scored_token a, scored_token b) -> bool {
-  if (a.flat < 0 || b.flat < 0) {
-    return a.flat >= 0 && b.flat < 0;
+/// A scored token as a number: the larger, the better. Of equal scores the lower position is the
+/// better one. NaN is larger than every score, because it must not be missed. 0 is none.
+using rank_key = unsigned long long;
+
+__device__ inline auto rank_of(float score, int flat) -> rank_key {
+  score += 0.0F;  // -0 and +0 are equal
+  auto const bits = __float_as_uint(score);
+  auto const rising = isnan(score) ? ~0U : bits ^ (bits >> 31 != 0 ? ~0U : 0x80000000U);
+  return rank_key{rising} << 32 | ~static_cast<unsigned>(flat);
+}
+__device__ inline auto token_of(rank_key key) -> scored_token {
+  if (key == 0) {
+    return {0.0F, -1};
   }
-  if (isnan(a.score) || isnan(b.score)) {
-    return isnan(a.score) && (!isnan(b.score) || a.flat < b.flat);
-  }
-  return a.score > b.score || (a.score == b.score && a.flat < b.flat);
+  auto const rising = static_cast<unsigned>(key >> 32);
+  auto const bits = rising >> 31 != 0 ? rising ^ 0x80000000U : ~rising;
+  return {rising == ~0U ? NAN : __uint_as_float(bits),
+          static_cast<int>(~static_cast<unsigned>(key))};
 }
 
 inline constexpr int top_threads = 256;
@@ -35,45 +43,18 @@ inline auto score_pieces(index_t vocabulary) -> index_t {
 
 namespace detail {
 
-struct better {
-  __device__ auto operator()(scored_token a, scored_token b) const -> scored_token {
-    return ranks_before(a, b) ? a : b;
-  }
-};
-
-// The shuffles know numbers alone.
-__device__ inline auto best_of_block(scored_token own) -> scored_token {
-  __shared__ scored_token of_warp[top_threads / warp_size];
-#pragma unroll
-  for (int step = warp_size / 2; step > 0; step /= 2) {
-    scored_token const other{__shfl_xor_sync(all_lanes, own.score, step),
-                             __shfl_xor_sync(all_lanes, own.flat, step)};
-    own = better{}(own, other);
-  }
-  __syncthreads();
-  if (threadIdx.x % warp_size == 0) {
-    of_warp[threadIdx.x / warp_size] = own;
-  }
-  __syncthreads();
-  scored_token best = of_warp[0];
-  for (int w = 1; w < top_threads / warp_size; ++w) {
-    best = better{}(best, of_warp[w]);
-  }
-  return best;
-}
-
-// The k best elements of a block, best first, to `out`. next(taken) is the best of a thread's own
-// behind the one that was taken, all of them at first; the thread whose best was taken looks again.
+// The k best of a block, best first, to `out`. next(taken) is the best of a thread's own that is
+// worse than the one that was taken; the thread whose best was taken looks again.
 template <class Next>
 __device__ void select_top(int k, Next next, scored_token* out) {
-  auto own = next(nullptr);
+  auto own = next(~rank_key{0});
   for (int n = 0; n < k; ++n) {
-    auto const best = best_of_block(own);
+    auto const best = block_reduce(own, rank_key{0}, larger{});
     if (threadIdx.x == 0) {
-      out[n] = best;
+      out[n] = token_of(best);
     }
-    if (best.flat >= 0 && own.flat == best.flat) {
-      own = next(&best);
+    if (best != 0 && own == best) {
+      own = next(best);
     }
   }
 }
@@ -88,21 +69,17 @@ static __global__ void top_of_piece_kernel(float const* scores, index_t ld, int 
   float const* const from = scores + row * ld;
   float const added = running == nullptr ? 0.0F : running[row];
   int const flat = static_cast<int>(row % beams) * vocabulary;
-  float own[scores_a_thread];
+  rank_key own[scores_a_thread];
 #pragma unroll
   for (int i = 0; i < scores_a_thread; ++i) {
     int const j = first + i * top_threads;
-    own[i] = j < vocabulary ? from[j] + added : 0.0F;
+    own[i] = j < vocabulary ? rank_of(from[j] + added, flat + j) : 0;
   }
-  auto const next = [&](scored_token const* taken) {
-    auto best = scored_token{0.0F, -1};
+  auto const next = [&](rank_key taken) {
+    rank_key best = 0;
 #pragma unroll
     for (int i = 0; i < scores_a_thread; ++i) {
-      int const j = first + i * top_threads;
-      auto const one = scored_token{own[i], j < vocabulary ? flat + j : -1};
-      if ((taken == nullptr || ranks_before(*taken, one)) && ranks_before(one, best)) {
-        best = one;
-      }
+      best = own[i] < taken && own[i] > best ? own[i] : best;
     }
     return best;
   };
@@ -113,13 +90,11 @@ static __global__ void top_of_sentence_kernel(scored_token const* pieces, int co
                                               scored_token* out) {
   auto const sentence = static_cast<index_t>(blockIdx.x);
   scored_token const* const from = pieces + sentence * count;
-  auto const next = [&](scored_token const* taken) {
-    auto best = scored_token{0.0F, -1};
+  auto const next = [&](rank_key taken) {
+    rank_key best = 0;
     for (int i = static_cast<int>(threadIdx.x); i < count; i += top_threads) {
-      auto const one = from[i];
-      if ((taken == nullptr || ranks_before(*taken, one)) && ranks_before(one, best)) {
-        best = one;
-      }
+      auto const one = from[i].flat < 0 ? 0 : rank_of(from[i].score, from[i].flat);
+      best = one < taken && one > best ? one : best;
     }
     return best;
   };
