@@ -3,7 +3,6 @@
 #include "eckart/gpu/kernels/embedding.cuh"
 #include "eckart/gpu/kernels/few_rows.cuh"
 #include "eckart/gpu/kernels/layer_norm.cuh"
-#include "eckart/gpu/kernels/low_rank_rows.cuh"
 
 #include "gpu/kernel_fixture.cuh"
 
@@ -263,69 +262,55 @@ TEST_CASE_TEMPLATE("a device_linear is the host's layer in every form, for few a
   CHECK_THROWS_AS(device_linear<T>(bytes, backend), shape_error);
 }
 
-TEST_CASE_TEMPLATE("low_rank_rows is f(x (L R)^T + b) for layers side by side", T, half, bfloat16) {
+TEST_CASE_TEMPLATE("layers side by side in one device_projection are the layers one by one", T,
+                   float, half, bfloat16) {
   cublas const backend;
-  auto const stream = backend.stream();
-  if (!gpu::has_clusters()) {
-    MESSAGE("left out: the device has no clusters");
-    return;
-  }
-  struct layer_shape {
-    index_t parts, m, n, k;
+  cublaslt const products(backend);
+  constexpr index_t m = 24;
+  constexpr index_t n = 40;
+  auto const random = [](index_t rows, index_t cols, unsigned seed) {
+    auto const numbers = random_numbers<bfloat16>(rows * cols, seed);
+    auto result = make_matrix<float>({rows, cols});
+    std::copy(numbers.begin(), numbers.end(), result.begin());
+    return result;
   };
-  for (auto const& [parts, m, n, k] :
-       {layer_shape{1, 16, 8, 8}, layer_shape{3, 768, 768, 128}, layer_shape{1, 3072, 768, 208},
-        layer_shape{1, 96, 520, 104}, layer_shape{2, 768, 3072, 40}}) {
-    for (index_t const rows : {1, 16, 17, 70, 256}) {
-      CAPTURE(n);
-      CAPTURE(rows);
-      auto const x = random_numbers<T>(rows * n, 51);
-      auto const right =
-          random_numbers<T>(parts * k * n, 52, 1 / std::sqrt(static_cast<double>(n)));
-      auto const left = random_numbers<T>(parts * m * k, 53, 1 / std::sqrt(static_cast<double>(k)));
-      auto const b = random_numbers<T>(parts * m, 54);
-      auto const x_there = on_device<T>(x, rows, n, stream);
-      auto const right_there = on_device<T>(right, parts * k, n, stream);
-      auto const left_there = on_device<T>(left, parts * m, k, stream);
-      auto const b_there = on_device<T>(b, 1, parts * m, stream);
-      auto const w = gpu::stacked_factors<T>{right_there.view(), left_there.view(), k, m};
-      device_matrix<T> y(shape2{rows, parts * m});
-      device_matrix<float> plain(shape2{rows, parts * m});
-      REQUIRE(gpu::fits_low_rank_rows<T>(x_there.view(), w));
-      gpu::low_rank_rows<T>(x_there.view(), w, b_there.view().data, activation::relu, y.view(),
-                            stream);
-      gpu::low_rank_rows<T>(x_there.view(), w, nullptr, std::nullopt, plain.view(), stream);
-      auto const got = entries(y.view(), stream);
-      auto const got_plain = entries(plain.view(), stream);
-      for (index_t i = 0; i < rows; i += 3) {
-        std::vector<double> inner;
-        std::vector<double> error;  // of x R^T: n terms in float, the sum rounded to T
-        for (index_t c = 0; c < parts * k; ++c) {
-          double sum = 0;
-          double magnitude = 0;
-          for (index_t t = 0; t < n; ++t) {
-            sum += at(x, n, i, t) * at(right, n, c, t);
-            magnitude += std::abs(at(x, n, i, t) * at(right, n, c, t));
-          }
-          inner.push_back(sum);
-          error.push_back(static_cast<double>(n) * unit<float> * magnitude +
-                          2 * unit<T> * std::abs(sum));
-        }
-        for (index_t j = 0; j < parts * m; j += 7) {
-          double sum = 0;
-          double bound = 0;
-          for (index_t c = 0; c < k; ++c) {
-            auto const from = static_cast<std::size_t>(j / m * k + c);
-            auto const weight = at(left, k, j, c);
-            sum += inner[from] * weight;
-            bound += (error[from] + static_cast<double>(k) * unit<float> * std::abs(inner[from])) *
-                     std::abs(weight);
-          }
-          REQUIRE(std::abs(at(got_plain, parts * m, i, j) - sum) <= bound);
-          auto const biased = sum + b[static_cast<std::size_t>(j)];
-          auto const want = biased > 0 ? biased : 0.0;
-          REQUIRE(std::abs(at(got, parts * m, i, j) - want) <=
-                  bound + 2 * unit<T> * std::abs(biased));
+  auto const factors = [&](index_t k, unsigned seed) {
+    vector<float> bias = make_vector<float>(m);
+    bias.fill(static_cast<float>(seed % 7));
+    return linear<float>(low_rank<float, two_factor>(random(m, k, seed), random(k, n, seed + 1)),
+                         bias);
+  };
+  // Ranks 13 and 16 are one after padding, 3 is not; dense layers stand between.
+  std::vector<linear<float>> const layers{factors(13, 61),
+                                          factors(16, 63),
+                                          factors(16, 65),
+                                          factors(3, 67),
+                                          linear<float>(random(m, n, 69)),
+                                          linear<float>(random(m, n, 70))};
+  std::vector<linear<float> const*> all;
+  for (auto const& layer : layers) {
+    all.push_back(&layer);
+  }
+  device_projection<T> const joint(all, backend);
+  CHECK(joint.outputs() == 6 * m);
+  for (index_t const rows : {1, 8, 9, 70}) {
+    auto const x = on_device<T>(random_numbers<T>(rows * n, 71), rows, n, backend.stream());
+    device_matrix<T> y(shape2{rows, joint.outputs()});
+    device_buffer<T> inner(rows * joint.inner_width());
+    joint(x.view(), y.view(), inner.data(), products);
+    auto const got = entries(y.view(), backend.stream());
+    for (index_t l = 0; l < 6; ++l) {
+      device_linear<T> const one(layers[static_cast<std::size_t>(l)], backend);
+      device_matrix<T> alone(shape2{rows, m});
+      device_buffer<T> own(rows * one.inner_width());
+      one(x.view(), alone.view(), own.data(), products);
+      auto const want = entries(alone.view(), backend.stream());
+      // The same numbers in perhaps another order: n and rank terms of size 16 at most, sums in
+      // float; what is between the factors, up to 100, and the result may round the other way.
+      auto const bound = 2 * (unit<T> + 60 * unit<float>)*16 * 100;
+      for (index_t i = 0; i < rows; ++i) {
+        for (index_t j = 0; j < m; ++j) {
+          REQUIRE(std::abs(at(got, 6 * m, i, l * m + j) - at(want, m, i, j)) <= bound);
         }
       }
     }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 /// Products of linear layers by cuBLASLt. Needs the CUDA toolkit's headers and libraries, not nvcc.
@@ -50,28 +51,38 @@ class cublaslt {
   auto bytes() const -> std::size_t { return workspace_bytes; }
 
   /// y (rows, m) from x (rows, n), w (m, n) and bias (m), which is null or in the memory of the
-  /// device. Throws shape_error, and backend_error where cuBLASLt knows no way.
+  /// device; `parts` such products side by side, each with its columns of x and y and its rows of w
+  /// and bias. Throws shape_error, and backend_error where cuBLASLt knows no way.
   template <device_number T, device_number Out>
   void operator()(device_view<T const> x, device_view<T const> w, Out const* bias,
-                  device_view<Out> y) const {
-    check_product(op::none, op::transpose, shape_only<Out const>(x), shape_only<Out const>(w), y);
+                  device_view<Out> y, index_t parts = 1) const {
+    if (parts < 1 || w.rows % parts != 0 || x.cols != parts * w.cols || y.rows != x.rows ||
+        y.cols != w.rows) {
+      throw shape_error(message("cublaslt: ", parts, " products of ", x.shape(), " and ", w.shape(),
+                                " into ", y.shape()));
+    }
     if (y.size() == 0) {
       return;
     }
-    auto const key = plan_key{x.rows,
-                              w.rows,
-                              x.cols,
-                              x.ld,
-                              w.ld,
-                              y.ld,
-                              bias != nullptr,
-                              detail::cuda_type<T>(),
-                              detail::cuda_type<Out>()};
+    plan_key const key{x.rows,
+                       w.rows / parts,
+                       w.cols,
+                       x.ld,
+                       w.ld,
+                       y.ld,
+                       bias != nullptr,
+                       detail::cuda_type<T>(),
+                       detail::cuda_type<Out>(),
+                       parts};
     auto found = plans_.find(key);
     if (found == plans_.end()) {
       found = plans_.emplace(key, make_plan(key)).first;
     }
     auto const& plan = found->second;
+    if (!plan.algorithm) {
+      one_by_one(x, w, bias, y, parts);
+      return;
+    }
     if (bias != nullptr) {
       set(plan.description.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     }
@@ -81,25 +92,30 @@ class cublaslt {
     check_cublas(
         cublasLtMatmul(handle(), plan.description.get(), &one, w.data, plan.w.get(), x.data,
                        plan.x.get(), &zero, y.data, plan.y.get(), y.data, plan.y.get(),
-                       &plan.algorithm, workspace_.data(), workspace_bytes, backend_->stream()),
+                       &*plan.algorithm, workspace_.data(), workspace_bytes, backend_->stream()),
         "cublasLtMatmul");
   }
 
  private:
-  // rows, m, n, leading dimensions of x, w, y, whether there is a bias, types of x and y
-  using plan_key = std::array<index_t, 9>;
+  // rows, m, n, leading dimensions of x, w, y, whether there is a bias, types of x and y, parts
+  using plan_key = std::array<index_t, 10>;
 
   struct product_plan {
     detail::lt_owner<cublasLtMatmulDesc_t> description;
     detail::lt_owner<cublasLtMatrixLayout_t> w;
     detail::lt_owner<cublasLtMatrixLayout_t> x;
     detail::lt_owner<cublasLtMatrixLayout_t> y;
-    cublasLtMatmulAlgo_t algorithm;
+    std::optional<cublasLtMatmulAlgo_t> algorithm;  // none: parts cannot be one call
   };
 
-  template <class T, class U>
-  static auto shape_only(device_view<U> v) -> device_view<T> {
-    return {nullptr, v.rows, v.cols, v.ld};
+  template <device_number T, device_number Out>
+  void one_by_one(device_view<T const> x, device_view<T const> w, Out const* bias,
+                  device_view<Out> y, index_t parts) const {
+    auto const m = w.rows / parts;
+    for (index_t part = 0; part < parts; ++part) {
+      (*this)(x.col_range(part * w.cols, w.cols), w.row_range(part * m, m),
+              bias == nullptr ? nullptr : bias + part * m, y.col_range(part * m, m));
+    }
   }
 
   auto handle() const -> cublasLtHandle_t {
@@ -113,7 +129,7 @@ class cublaslt {
   }
 
   auto make_plan(plan_key const& key) const -> product_plan {
-    auto const [rows, m, n, ld_x, ld_w, ld_y, has_bias, type, out] = key;
+    auto const [rows, m, n, ld_x, ld_w, ld_y, has_bias, type, out, parts] = key;
     for (auto const size : {rows, m, n, ld_x, ld_w, ld_y}) {
       to_blas_int(size);
     }
@@ -129,6 +145,33 @@ class cublaslt {
     if (has_bias != 0) {
       set(description, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     }
+    if (parts > 1) {
+      set_parts(plan.w.get(), parts, m * ld_w);
+      set_parts(plan.x.get(), parts, n);
+      set_parts(plan.y.get(), parts, m);
+      if (has_bias != 0) {
+        set(description, CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, m);
+      }
+    }
+    plan.algorithm = advice(plan);
+    if (!plan.algorithm && parts == 1) {
+      check_cublas(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+    }
+    return plan;
+  }
+
+  static void set_parts(cublasLtMatrixLayout_t layout, index_t parts, index_t stride) {
+    auto const count = to_blas_int(parts);
+    check_cublas(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                                                  &count, sizeof count),
+                 "cublasLtMatrixLayoutSetAttribute");
+    check_cublas(cublasLtMatrixLayoutSetAttribute(
+                     layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride),
+                 "cublasLtMatrixLayoutSetAttribute");
+  }
+
+  // What cuBLASLt takes for the fastest; none where it knows no way.
+  auto advice(product_plan const& plan) const -> std::optional<cublasLtMatmulAlgo_t> {
     cublasLtMatmulPreference_t preference = nullptr;
     check_cublas(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
     detail::lt_owner<cublasLtMatmulPreference_t> const owner(preference);
@@ -139,15 +182,14 @@ class cublaslt {
         "cublasLtMatmulPreferenceSetAttribute");
     cublasLtMatmulHeuristicResult_t result{};
     int found = 0;
-    check_cublas(
-        cublasLtMatmulAlgoGetHeuristic(handle(), description, plan.w.get(), plan.x.get(),
-                                       plan.y.get(), plan.y.get(), preference, 1, &result, &found),
-        "cublasLtMatmulAlgoGetHeuristic");
-    if (found == 0) {
-      check_cublas(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+    auto const status =
+        cublasLtMatmulAlgoGetHeuristic(handle(), plan.description.get(), plan.w.get(), plan.x.get(),
+                                       plan.y.get(), plan.y.get(), preference, 1, &result, &found);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0)) {
+      return std::nullopt;
     }
-    plan.algorithm = result.algo;
-    return plan;
+    check_cublas(status, "cublasLtMatmulAlgoGetHeuristic");
+    return result.algo;
   }
 
   cublas const* backend_;

@@ -2,7 +2,6 @@
 
 #include "eckart/gpu/cublaslt.hpp"
 #include "eckart/gpu/kernels/few_rows.cuh"
-#include "eckart/gpu/kernels/low_rank_rows.cuh"
 #include "eckart/gpu/upload.cuh"
 #include "eckart/nn/linear.hpp"
 
@@ -46,8 +45,7 @@ class device_linear {
       : device_linear(std::vector<linear<float> const*>{&layer}, backend) {}
 
   /// Throws shape_error for layers of 8-bit numbers and for layers that do not go together.
-  device_linear(std::vector<linear<float> const*> const& layers, cublas const& backend)
-      : fuses_(gpu::has_clusters()) {
+  device_linear(std::vector<linear<float> const*> const& layers, cublas const& backend) {
     for (auto const* layer : layers) {
       if (!go_together(*layer, *layers.front())) {
         throw shape_error(message("device_linear: layers ", layers.front()->shape(), " and ",
@@ -94,21 +92,9 @@ class device_linear {
       product(x, right_.view(), bias, f, y, products);
       return;
     }
-    if constexpr (sizeof(T) == 2) {
-      auto const factors = gpu::stacked_factors<T>{right_.view(), left_.view(), rank_, outputs_};
-      if (fuses_ && gpu::fits_low_rank_rows(x, factors)) {
-        gpu::low_rank_rows(x, factors, bias, f, y, products.backend().stream());
-        return;
-      }
-    }
     auto const narrow = device_view<T>(inner, x.rows, inner_width());
     product(x, right_.view(), static_cast<T const*>(nullptr), std::nullopt, narrow, products);
-    for (index_t part = 0; part < shape_.rows / outputs_; ++part) {
-      auto const first = part * outputs_;
-      product(device_view<T const>(narrow.col_range(part * rank_, rank_)),
-              left_.view().row_range(first, outputs_), bias == nullptr ? nullptr : bias + first, f,
-              y.col_range(first, outputs_), products);
-    }
+    product(narrow, left_.view(), bias, f, y, products, shape_.rows / outputs_);
   }
 
  private:
@@ -121,19 +107,20 @@ class device_linear {
 
   template <kernel_number Out>
   static void product(device_view<T const> x, device_view<T const> w, T const* bias,
-                      std::optional<activation> f, device_view<Out> y, cublaslt const& products) {
+                      std::optional<activation> f, device_view<Out> y, cublaslt const& products,
+                      index_t parts = 1) {
     auto const stream = products.backend().stream();
     if (gpu::fits_few_rows(x, w)) {
-      gpu::few_rows_product(x, w, bias, f, y, stream);
+      gpu::few_rows_product(x, w, bias, f, y, stream, parts);
       return;
     }
     if constexpr (std::same_as<T, Out>) {
-      products(x, w, bias, y);
+      products(x, w, bias, y, parts);
     } else {
       if (bias != nullptr) {
         throw shape_error("device_linear: a bias of another type than the output");
       }
-      products(x, w, static_cast<Out const*>(nullptr), y);
+      products(x, w, static_cast<Out const*>(nullptr), y, parts);
     }
     if (f) {
       gpu::activate(*f, y, stream);
@@ -194,7 +181,6 @@ class device_linear {
   }
 
   shape2 shape_;
-  bool fuses_ = false;      // the device runs low_rank_rows
   index_t rank_ = 0;        // padded, of a layer's factors; 0 if dense
   index_t outputs_ = 0;     // of a layer in factors
   device_matrix<T> right_;  // (m, n) dense, or the right factors (layers * rank, n)

@@ -27,6 +27,11 @@ __global__ void few_rows_kernel(T const* x, index_t ld_x, int rows, T const* w, 
   if (first >= outputs) {
     return;
   }
+  int const part = static_cast<int>(blockIdx.y);
+  x += part * inputs;
+  w += static_cast<index_t>(part) * outputs * ld_w;
+  y += part * outputs;
+  bias += bias != nullptr ? part * outputs : 0;
   float sums[Rows][Outputs] = {};
 #pragma unroll 2
   for (int column = lane * n; column < inputs; column += warp_size * n) {
@@ -66,33 +71,38 @@ __global__ void few_rows_kernel(T const* x, index_t ld_x, int rows, T const* w, 
 /// Whether few_rows_product takes these operands.
 template <kernel_number T>
 auto fits_few_rows(device_view<T const> x, device_view<T const> w) -> bool {
-  return x.rows <= few_rows_limit && in_packets(x.cols, x.data) && in_packets(x.ld, w.data) &&
+  return x.rows <= few_rows_limit && in_packets(x.ld, x.data) && in_packets(w.cols, w.data) &&
          in_packets(w.ld, w.data);
 }
 
 /// y (rows, m) = f(x w^T + bias) with x (rows, n), w (m, n), bias (m) or null, in one kernel that
-/// reads w once. Sums are kept in float. For fits_few_rows alone. Throws shape_error.
+/// reads w once; `parts` such products side by side, each with its columns of x and y and its rows
+/// of w. Sums are kept in float. For fits_few_rows alone. Throws shape_error.
 template <kernel_number T, kernel_number Out>
 void few_rows_product(device_view<T const> x, device_view<T const> w, T const* bias,
-                      std::optional<activation> f, device_view<Out> y, cudaStream_t stream) {
-  if (x.cols != w.cols || y.rows != x.rows || y.cols != w.rows || !fits_few_rows(x, w)) {
+                      std::optional<activation> f, device_view<Out> y, cudaStream_t stream,
+                      index_t parts = 1) {
+  if (parts < 1 || w.rows % parts != 0 || x.cols != parts * w.cols || y.rows != x.rows ||
+      y.cols != w.rows || !fits_few_rows(x, w)) {
     throw shape_error(
         message("few_rows_product: ", x.shape(), " times ", w.shape(), " into ", y.shape()));
   }
   constexpr index_t warps = 4;
+  auto const outputs = w.rows / parts;
   auto const launch = [&]<int Rows, int Outputs>(std::integral_constant<int, Rows>,
                                                  std::integral_constant<int, Outputs>) {
-    auto const blocks = (w.rows + warps * Outputs - 1) / (warps * Outputs);
+    auto const blocks = (outputs + warps * Outputs - 1) / (warps * Outputs);
+    auto const grid = dim3(grid_size(blocks), grid_size(parts, grid_limit));
     detail::few_rows_kernel<T, Out, Rows, Outputs>
-        <<<grid_size(blocks), static_cast<unsigned>(warps * warp_size), 0, stream>>>(
-            x.data, x.ld, static_cast<int>(x.rows), w.data, w.ld, static_cast<int>(x.cols),
-            static_cast<int>(w.rows), bias, f.has_value(), f.value_or(activation::relu), y.data,
+        <<<grid, static_cast<unsigned>(warps * warp_size), 0, stream>>>(
+            x.data, x.ld, static_cast<int>(x.rows), w.data, w.ld, static_cast<int>(w.cols),
+            static_cast<int>(outputs), bias, f.has_value(), f.value_or(activation::relu), y.data,
             y.ld);
   };
   // Many outputs fill the device anyway: then a warp has several, which share what it reads of x.
   constexpr index_t many_outputs = 8192;
   auto const launch_rows = [&]<int Rows>(std::integral_constant<int, Rows> count) {
-    if (w.rows >= many_outputs) {
+    if (outputs >= many_outputs) {
       launch(count, std::integral_constant<int, 4>{});
     } else {
       launch(count, std::integral_constant<int, 1>{});
