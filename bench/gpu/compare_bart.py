@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """BART on one GPU through eckart and through Transformers with SDPA, in turns.
 
-    compare_bart.py build/bench/gpu/bart [--out FILE.json] [--turns 3] [--large]
+    compare_bart.py build/bench/gpu/bart [--out FILE.json] [--turns 3] [--shape bart-large]
 
 Both have random weights of one shape and write a fixed number of tokens. A case is run by one and
 then by the other, turn after turn; a figure is the median of the turns' medians. Prints a table:

@@ -13,7 +13,7 @@
 namespace eckart {
 inline namespace v0 {
 
-/// Memory of the device in bytes.
+/// Memory of the device in bytes, without what the backend holds (32 MiB for cuBLAS, its kernels).
 struct device_memory_use {
   std::size_t weights = 0;
   std::size_t caches = 0;  ///< keys and values, as many as the longest row may have
