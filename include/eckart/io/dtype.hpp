@@ -99,12 +99,12 @@ inline auto operator<<(std::ostream& out, dtype type) -> std::ostream& {
 /// Without branches: both cases are computed and one is selected by a mask, which compilers turn
 /// into vector code. A subnormal m * 2^-24 is found as (2^-14 + m * 2^-24) - 2^-14, between normal
 /// numbers, so that a processor set to flush subnormals gives the same.
-constexpr auto f16_to_float(std::uint16_t half) -> float {
+constexpr auto f16_to_float(std::uint16_t bits) -> float {
   constexpr std::uint32_t exponent = 0x1fu << 23;  // of binary16, shifted into place
   constexpr std::uint32_t bias_change = (127u - 15u) << 23;
   constexpr std::uint32_t smallest_normal = 113u << 23;  // 2^-14
-  auto const sign = std::uint32_t{half} << 16 & 0x8000'0000u;
-  auto const magnitude = (std::uint32_t{half} & 0x7fffu) << 13;
+  auto const sign = std::uint32_t{bits} << 16 & 0x8000'0000u;
+  auto const magnitude = (std::uint32_t{bits} & 0x7fffu) << 13;
   auto const is_subnormal = 0u - static_cast<std::uint32_t>((magnitude & exponent) == 0);
   auto const is_special = 0u - static_cast<std::uint32_t>((magnitude & exponent) == exponent);
   // Inf and NaN: twice the change lifts the exponent from 31 to 255.
@@ -150,10 +150,10 @@ constexpr auto round_to_pattern(double value) -> std::uint16_t {
     return pattern(0);  // below half of the smallest subnormal
   }
   auto const significand = fraction | implicit_one;
-  auto const half = std::uint64_t{1} << (shift - 1);
-  auto const rest = significand & (2 * half - 1);
+  auto const middle = std::uint64_t{1} << (shift - 1);
+  auto const rest = significand & (2 * middle - 1);
   auto kept = significand >> shift;
-  kept += static_cast<std::uint64_t>(rest > half || (rest == half && kept % 2 == 1));
+  kept += static_cast<std::uint64_t>(rest > middle || (rest == middle && kept % 2 == 1));
   // The implicit one of a normal number, and a carry, add 1 to the exponent field.
   auto const field = static_cast<std::uint64_t>(std::max(exponent, min_exponent) + bias - 1);
   return pattern((field << mantissa_bits) + kept);
@@ -228,7 +228,7 @@ void decode(dtype type, std::span<std::byte const> bytes, std::span<T> out) {
     detail::decode_each<double>(bytes.data(), out, cast);
   } else if (type == dtype::f16) {
     detail::decode_each<std::uint16_t>(
-        bytes.data(), out, [](auto half) { return static_cast<T>(f16_to_float(half)); });
+        bytes.data(), out, [](auto bits) { return static_cast<T>(f16_to_float(bits)); });
   } else {
     detail::decode_each<std::uint16_t>(
         bytes.data(), out, [](auto upper) { return static_cast<T>(bf16_to_float(upper)); });

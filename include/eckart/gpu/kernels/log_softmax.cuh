@@ -1,0 +1,75 @@
+#pragma once
+
+#include "eckart/gpu/kernels/reduce.cuh"
+
+namespace eckart {
+inline namespace v0 {
+namespace gpu {
+
+namespace detail {
+
+inline constexpr int vocabulary_threads = 512;  // of the block that has a row of scores
+
+// The largest of a thread's scores, and the sum of their exponentials relative to it: in double, as
+// on the host, because of the digits by which hypotheses differ.
+struct exponential_sum {
+  float most = -INFINITY;
+  double sum = 0;
+
+  __device__ void add(float score) {
+    if (score > most) {
+      sum *= static_cast<double>(expf(most - score));
+      most = score;
+    }
+    // Also NaN comes here and stays; -inf minus -inf must not.
+    sum += score == -INFINITY ? 0.0 : static_cast<double>(expf(score - most));
+  }
+};
+
+static __global__ void log_softmax_kernel(float* scores, index_t ld, int vocabulary) {
+  float* const row = scores + static_cast<index_t>(blockIdx.x) * ld;
+  int const thread = static_cast<int>(threadIdx.x);
+  exponential_sum own;
+  for (int j = thread; j < vocabulary; j += vocabulary_threads) {
+    own.add(row[j]);
+  }
+  float const most = block_reduce(own.most, -INFINITY, larger{});
+  double const relative =
+      own.most == -INFINITY ? own.sum : own.sum * static_cast<double>(expf(own.most - most));
+  double const norm = static_cast<double>(most) + log(block_reduce(relative, 0.0, gpu::add{}));
+  for (int j = thread; j < vocabulary; j += vocabulary_threads) {
+    row[j] = static_cast<float>(static_cast<double>(row[j]) - norm);
+  }
+}
+
+static __global__ void add_row_kernel(float const* row, float* scores, index_t ld, int vocabulary) {
+  float* const to = scores + static_cast<index_t>(blockIdx.x) * ld;
+  for (int j = static_cast<int>(threadIdx.x); j < vocabulary; j += vocabulary_threads) {
+    to[j] += row[j];
+  }
+}
+
+}  // namespace detail
+
+/// scores(i, j) += row[j] with the row (cols) in the memory of the device.
+inline void add_row(float const* row, device_view<float> scores, cudaStream_t stream) {
+  if (scores.size() > 0) {
+    detail::add_row_kernel<<<grid_size(scores.rows), detail::vocabulary_threads, 0, stream>>>(
+        row, scores.data, scores.ld, static_cast<int>(scores.cols));
+    check_launch("add_row");
+  }
+}
+
+/// scores(i, j) <- scores(i, j) - log sum_j exp(scores(i, j)), in place, a block a row; the sum is
+/// kept in double. NaN or +inf in a row makes all of it NaN.
+inline void log_softmax(device_view<float> scores, cudaStream_t stream) {
+  if (scores.size() > 0) {
+    detail::log_softmax_kernel<<<grid_size(scores.rows), detail::vocabulary_threads, 0, stream>>>(
+        scores.data, scores.ld, static_cast<int>(scores.cols));
+    check_launch("log_softmax");
+  }
+}
+
+}  // namespace gpu
+}  // namespace v0
+}  // namespace eckart
