@@ -89,24 +89,38 @@ struct measurement {
   double ratio = 0;  ///< to the dense product
 };
 
-/// Where the ratio crosses 1, interpolated between ranks; nothing if it does not.
+/// Where the ratio crosses 1, interpolated between ranks; nothing if it does not, or has done so
+/// below the least rank.
 auto crossing(std::vector<measurement> const& measured) -> std::optional<double> {
-  measurement before;
-  for (auto const& m : measured) {
-    if (m.ratio >= 1) {
+  for (std::size_t i = 1; i < measured.size(); ++i) {
+    auto const& before = measured[i - 1];
+    auto const& m = measured[i];
+    if (before.ratio < 1 && m.ratio >= 1) {
       auto const step = static_cast<double>(m.rank - before.rank);
       return static_cast<double>(before.rank) +
              step * (1 - before.ratio) / (m.ratio - before.ratio);
     }
-    before = m;
   }
   return std::nullopt;
+}
+
+/// The crossing in words.
+auto described(std::vector<measurement> const& measured) -> std::string {
+  if (measured.empty()) {
+    return "none";
+  }
+  if (auto const at = crossing(measured)) {
+    return fmt::format("{:.0f}", *at);
+  }
+  return measured.front().ratio < 1 ? fmt::format("> {}", measured.back().rank)
+                                    : fmt::format("< {}", measured.front().rank);
 }
 
 struct grid {
   std::vector<std::string> numbers{"fp16", "fp32"};
   std::vector<index_t> row_counts{1, 8, 64, 512, 2048, 8192};
-  std::vector<index_t> ranks{64, 128, 192, 256, 384, 512, 768, 1024};
+  std::vector<index_t> ranks{64,  128, 192, 256, 320, 384,  448,  512,
+                             576, 640, 704, 768, 896, 1024, 1536, 2048};
   std::vector<shape2> shapes{{768, 768}, {1024, 1024}, {3072, 768}, {4096, 4096}};
   int repeats = 5;
 };
@@ -142,20 +156,16 @@ void measure_form(engine& gpu, grid const& g, std::string const& number, form f,
                                    {"ratio", median(ratios)},
                                    {"predicted", predicted}});
   }
-  auto const at = crossing(measured);
   auto const formula = eckart::break_even(w)[f].matrix_matrix;
-  fmt::print("{} {:>12} {:>5} {:>11}  {:>8}  {:>7} \n", number,
-             fmt::format("{} x {}", w.rows, w.cols), rows, eckart::name_of(f),
-             at                 ? fmt::format("{:.0f}", *at)
-             : measured.empty() ? "none"
-                                : fmt::format("> {}", measured.back().rank),
+  fmt::print("{} {:>12} {:>5} {:>11}  {:>8}  {:>7}\n", number,
+             fmt::format("{} x {}", w.rows, w.cols), rows, eckart::name_of(f), described(measured),
              formula);
   results["break_even"].push_back({{"number", number},
                                    {"outputs", w.rows},
                                    {"inputs", w.cols},
                                    {"rows", rows},
                                    {"form", eckart::name_of(f)},
-                                   {"measured", at ? nlohmann::json(*at) : nlohmann::json(nullptr)},
+                                   {"measured", described(measured)},
                                    {"formula", formula}});
 }
 

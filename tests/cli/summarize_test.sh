@@ -32,6 +32,13 @@ expect 0 'parameters  *23,655,168  *22,737,664  *0.96' \
 expect 0 '"low_rank"' summarize --compare --json --rank-ratio 0.33 --targets linear d01.txt
 expect 0 'energy 0.9, q_proj,fc1' summarize --compare --energy 0.9 --targets q_proj,fc1 d01.txt
 
+# Another device is asked for by name, and never exchanged for the processor in silence.
+expect 0 'Jonas' summarize --device cpu d01.txt
+expect 2 'is none of cpu, cuda, cuda:N' summarize --device gpu d01.txt
+expect 2 'is none of cpu, cuda, cuda:N' summarize --device cuda:one d01.txt
+expect 2 'built without CUDA\|cudaError' summarize --device cuda:99 d01.txt
+expect 2 'fp16 goes with --device cuda' summarize --precision fp16 d01.txt
+
 # 8 bits a number: of the dense model and beside factors.
 expect 0 'Jonas' summarize --int8 d01.txt
 expect 0 'int8' summarize --compare --int8 d01.txt

@@ -57,12 +57,13 @@ auto random(index_t rows, index_t cols, std::uint32_t seed) -> device_matrix<T> 
   return eckart::to_device<T>(support::random_matrix<double>(rows, cols, seed), backend());
 }
 
-/// Integers from -3 to 3: products of up to 28 of them and their sums are exact in all four types.
+/// Integers from -3 to 3: sums of up to 27 products of them and another are exact in all four
+/// types.
 template <eckart::device_number T>
 auto integers(index_t rows, index_t cols, std::uint32_t seed) -> device_matrix<T> {
   return eckart::to_device<T>(support::integer_matrix<double>(rows, cols, seed), backend());
 }
-constexpr index_t exact_terms = 28;
+constexpr index_t exact_terms = 27;
 
 /// The numbers on the device, as double.
 template <eckart::device_operand A>
