@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <utility>
 #include <vector>
 
 /// Products y = x W^T with more rows than packed_rows.hpp takes: an encoder, a calibration. 32 rows
@@ -36,7 +35,7 @@ struct addend {
   index_t ld;
 
   auto from(index_t row, index_t column) const -> addend {
-    return {factor, z + row * ld + column, ld};
+    return addend{factor, z + row * ld + column, ld};
   }
 };
 
@@ -67,15 +66,30 @@ struct rows_ahead {
 
 using simd_sixteen = simd_vector<16>::whole;
 
-/// Exchanges the blocks beside the diagonal of a square of 2 Distance rows and columns.
-template <std::size_t Distance, std::size_t... Lane>
+/// Places, in two vectors side by side, of the lanes that an exchange makes of them.
+constexpr auto upper_lane(int distance, int lane) -> int {
+  return (lane & distance) == 0 ? lane : 16 + lane - distance;
+}
+constexpr auto lower_lane(int distance, int lane) -> int {
+  return (lane & distance) == 0 ? lane + distance : 16 + lane;
+}
+
+/// Exchanges the blocks beside the diagonal of a square of 2 Distance rows and columns. (nvcc does
+/// not take a pack of lanes here.)
+template <std::size_t Distance>
 [[gnu::target("avx512f"), gnu::always_inline]] inline void exchange(simd_sixteen& a,
-                                                                    simd_sixteen& b,
-                                                                    std::index_sequence<Lane...>) {
+                                                                    simd_sixteen& b) {
+  constexpr int d = Distance;
   simd_sixteen const upper = __builtin_shufflevector(
-      a, b, static_cast<int>((Lane & Distance) == 0 ? Lane : 16 + Lane - Distance)...);
+      a, b, upper_lane(d, 0), upper_lane(d, 1), upper_lane(d, 2), upper_lane(d, 3),
+      upper_lane(d, 4), upper_lane(d, 5), upper_lane(d, 6), upper_lane(d, 7), upper_lane(d, 8),
+      upper_lane(d, 9), upper_lane(d, 10), upper_lane(d, 11), upper_lane(d, 12), upper_lane(d, 13),
+      upper_lane(d, 14), upper_lane(d, 15));
   b = __builtin_shufflevector(
-      a, b, static_cast<int>((Lane & Distance) == 0 ? Lane + Distance : 16 + Lane)...);
+      a, b, lower_lane(d, 0), lower_lane(d, 1), lower_lane(d, 2), lower_lane(d, 3),
+      lower_lane(d, 4), lower_lane(d, 5), lower_lane(d, 6), lower_lane(d, 7), lower_lane(d, 8),
+      lower_lane(d, 9), lower_lane(d, 10), lower_lane(d, 11), lower_lane(d, 12), lower_lane(d, 13),
+      lower_lane(d, 14), lower_lane(d, 15));
   a = upper;
 }
 
@@ -85,7 +99,7 @@ template <std::size_t Distance>
   ECKART_UNROLL
   for (std::size_t i = 0; i < 16; ++i) {
     if ((i & Distance) == 0) {
-      exchange<Distance>(square[i], square[i + Distance], std::make_index_sequence<16>());
+      exchange<Distance>(square[i], square[i + Distance]);
     }
   }
 }
@@ -287,7 +301,7 @@ inline void multiply_panels(float alpha, panel_memory& memory, matrix_view<float
         rows_ahead const next{asks ? w.data + (at + panel_strip) * w.ld : nullptr, w.ld};
         multiply_rows_of_panel(
             memory.packed.data() + i * k, from.data + (at - first) * from.ld, from.ld, k, next,
-            {y.data + i * y.ld + at, y.ld, rows, j - at, alpha, added.from(i, at)});
+            panel_target{y.data + i * y.ld + at, y.ld, rows, j - at, alpha, added.from(i, at)});
       }
     }
   }
@@ -310,7 +324,7 @@ inline void multiply_rows(float alpha, matrix_view<float const> x, matrix_view<f
                            memory.packed.data() + i * numbers);
       }
       multiply_panels(alpha, memory, w.col_range(p, numbers), before, to);
-      before = {1, to.data, to.ld};
+      before = addend{1, to.data, to.ld};
     }
   }
 }

@@ -62,7 +62,7 @@ struct openblas {
           return;
         }
         if (k > 0 && detail::can_multiply_panels(c.shape())) {
-          detail::many_rows_product(alpha, a, b, {beta, c.data, c.ld}, c);
+          detail::many_rows_product(alpha, a, b, detail::addend{beta, c.data, c.ld}, c);
           return;
         }
       }
@@ -94,7 +94,7 @@ struct openblas {
     if constexpr (std::same_as<T, float>) {
       if (k > 0 && static_cast<index_t>(row.size()) == c.cols &&
           detail::can_multiply_panels(c.shape())) {
-        detail::many_rows_product(1, a, w, {1, row.data(), 0}, c);
+        detail::many_rows_product(1, a, w, detail::addend{1, row.data(), 0}, c);
         return;
       }
     }
