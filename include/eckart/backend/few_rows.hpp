@@ -1,6 +1,7 @@
 #pragma once
 
 #include "eckart/backend/blas_info.hpp"
+#include "eckart/backend/simd.hpp"
 #include "eckart/core/parallel.hpp"
 #include "eckart/core/view.hpp"
 
@@ -8,10 +9,6 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
-
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#define ECKART_HAS_X86_KERNELS 1
-#endif
 
 /// Products with few rows, y = x W^T with x (rows, k) and W (n, k): what a decoder does for each
 /// token. They are bound by the memory that holds W, which is read once here; kernels for large
@@ -85,17 +82,6 @@ void dot_plain(float const* x, index_t ldx, float const* w, index_t ldw, index_t
 #define ECKART_UNROLL _Pragma("GCC unroll 4")
 #endif
 
-/// Vectors of the compiler (GCC and Clang), read from any address. Their operators become the
-/// instructions of the function's target; <immintrin.h> would take the compiler half a second.
-template <index_t Lanes>
-struct simd_vector {
-  using whole [[gnu::vector_size(Lanes * 4)]] = float;
-  using bits [[gnu::vector_size(Lanes * 4)]] = int;
-  using unaligned [[gnu::vector_size(Lanes * 4), gnu::aligned(4), gnu::may_alias]] = float;
-  using unaligned_bits [[gnu::vector_size(Lanes * 4), gnu::aligned(4), gnu::may_alias]] = int;
-};
-using simd_quarter = simd_vector<4>::whole;
-
 /// From place `rest` on: a mask of 16 lanes (or of 8, from 8 places later on) of which the last
 /// `rest` are set.
 inline constexpr auto last_lanes = [] {
@@ -103,6 +89,12 @@ inline constexpr auto last_lanes = [] {
   std::fill(lanes.begin() + 16, lanes.end(), -1);
   return lanes;
 }();
+
+inline void put_totals(simd_quarter a, simd_quarter b, simd_quarter c, simd_quarter d,
+                       std::array<float, 4>& to) {
+  auto const all = totals(a, b, c, d);
+  std::memcpy(to.data(), &all, sizeof all);
+}
 
 // A target belongs to a function, not to its template arguments: one body for two functions. The
 // rest of a row is read once more together with what is before it, which a mask takes out.
@@ -165,17 +157,10 @@ inline constexpr auto last_lanes = [] {
       }                                                                                           \
       p = k;                                                                                      \
     }                                                                                             \
+    ECKART_UNROLL                                                                                 \
     for (std::size_t i = 0; i < Rows; ++i) {                                                      \
-      for (std::size_t j = 0; j < 4; ++j) {                                                       \
-        simd_quarter four{};                                                                      \
-        ECKART_UNROLL                                                                             \
-        for (std::size_t q = 0; q < (lanes) / 4; ++q) {                                           \
-          simd_quarter part;                                                                      \
-          std::memcpy(&part, reinterpret_cast<char const*>(&sum[i][j]) + 16 * q, 16);             \
-          four += part;                                                                           \
-        }                                                                                         \
-        sums[i][j] = (four[0] + four[2]) + (four[1] + four[3]);                                   \
-      }                                                                                           \
+      put_totals(add_quarters(sum[i][0]), add_quarters(sum[i][1]), add_quarters(sum[i][2]),       \
+                 add_quarters(sum[i][3]), sums[i]);                                               \
     }                                                                                             \
     if (p < k) { /* fewer numbers than lanes */                                                   \
       dot_plain<Rows>(x, ldx, w, ldw, k, ahead, sums);                                            \
@@ -194,22 +179,17 @@ inline constexpr auto last_lanes = [] {
       of_rows<1>(x, ldx, w, ldw, k, ahead, sums);                                             \
       return;                                                                                 \
     }                                                                                         \
+    simd_quarter four[4];                                                                     \
     for (std::size_t j = 0; j < 4; ++j) {                                                     \
       simd_vector<lanes>::whole sum{};                                                        \
       for (index_t p = 0; p < k; p += (lanes)) {                                              \
         sum += *reinterpret_cast<unaligned const*>(x + p) *                                   \
                *reinterpret_cast<unaligned const*>(w + p);                                    \
       }                                                                                       \
-      simd_quarter four{};                                                                    \
-      ECKART_UNROLL                                                                           \
-      for (std::size_t q = 0; q < (lanes) / 4; ++q) {                                         \
-        simd_quarter part;                                                                    \
-        std::memcpy(&part, reinterpret_cast<char const*>(&sum) + 16 * q, 16);                 \
-        four += part;                                                                         \
-      }                                                                                       \
-      sums[0][j] = (four[0] + four[2]) + (four[1] + four[3]);                                 \
+      four[j] = add_quarters(sum);                                                            \
       w += ldw;                                                                               \
     }                                                                                         \
+    put_totals(four[0], four[1], four[2], four[3], sums[0]);                                  \
   }
 
 ECKART_DOT_KERNEL(dot_avx512, "avx512f", 16)
@@ -259,6 +239,21 @@ inline auto tiles_in_cache(index_t k) -> index_t {
   return std::max<index_t>(1, numbers / (weight_tile * std::max<index_t>(1, k)));
 }
 
+/// y_j = alpha sum_j + beta y_j for a tile: all are read before one is written, as vectors want it.
+template <index_t Tile>
+void put_tile(float alpha, float const* sums, float beta, float* y) {
+  std::array<float, static_cast<std::size_t>(Tile)> result{};
+  if (beta != 0) {
+    for (index_t j = 0; j < Tile; ++j) {
+      result[static_cast<std::size_t>(j)] = beta * y[j];
+    }
+  }
+  for (index_t j = 0; j < Tile; ++j) {
+    result[static_cast<std::size_t>(j)] += alpha * sums[j];
+  }
+  std::copy_n(result.data(), Tile, y);
+}
+
 /// y = alpha x w^T + beta y for the rows of w from `first` to `last`. Each sum is added up in the
 /// same order whatever the number of rows and threads.
 inline void multiply_rows(dot_kernels const& kernels, float alpha, matrix_view<float const> x,
@@ -280,10 +275,15 @@ inline void multiply_rows(dot_kernels const& kernels, float alpha, matrix_view<f
         auto const* const tile = w.data + from * w.ld;
         auto const ahead = i == 0 ? ahead_of(tile, w.ld, x.cols) : read_ahead{tile};
         kernel(x.data + i * x.ld, x.ld, tile, whole ? w.ld : 0, x.cols, ahead, sums);
+        auto const end = std::min(at + step, to_row);
         for (index_t r = 0; r < rows; ++r) {
-          for (index_t j = at; j < std::min(at + step, to_row); ++j) {
-            auto const sum =
-                alpha * sums[static_cast<std::size_t>(r)][static_cast<std::size_t>(j - from)];
+          auto const& row = sums[static_cast<std::size_t>(r)];
+          if (at == from && end == from + weight_tile) {
+            put_tile<weight_tile>(alpha, row.data(), beta, &y(i + r, at));
+            continue;
+          }
+          for (index_t j = at; j < end; ++j) {
+            auto const sum = alpha * row[static_cast<std::size_t>(j - from)];
             auto& to = y(i + r, j);
             to = beta == 0 ? sum : beta * to + sum;
           }

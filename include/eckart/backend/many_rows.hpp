@@ -8,24 +8,26 @@
 #include <cstddef>
 #include <vector>
 
-/// Products y = x W^T with more rows than packed_rows.hpp takes: an encoder, a calibration. 32 rows
-/// of x at a time are brought into an order where one number of W meets vectors of them; W is read
-/// as it lies, 12 rows at once. BLAS brings both into an order of its own.
+/// Products y = x w with more rows than packed_rows.hpp takes: an encoder, a calibration. 64
+/// columns of w at a time are brought into an order where one number of x meets vectors of them; x
+/// is read as it lies, 6 rows at once. BLAS brings both into an order of its own.
 namespace eckart {
 inline namespace v0 {
 namespace detail {
 
-inline constexpr index_t many_rows_from = 33;  ///< rows of x
-inline constexpr index_t panel_rows = 32;      ///< rows of x that are multiplied at once
-inline constexpr index_t panel_tile = 12;      ///< rows of W that are
+inline constexpr index_t many_rows_from = 33;    ///< rows of x
+inline constexpr index_t many_columns_from = 8;  ///< columns of w
+inline constexpr index_t strip_vectors = 4;      ///< of 16 columns of w that are multiplied at once
+inline constexpr index_t strip_lanes = 16;
+inline constexpr index_t strip_width = strip_vectors * strip_lanes;
+inline constexpr index_t strip_tile = 6;  ///< rows of x that are multiplied at once
 
-/// Numbers of a row that are added up before they go to y, and rows of x that then stay in the
-/// second cache.
-inline constexpr index_t panel_depth = 768;
-inline constexpr index_t panels_at_once = 16;
+/// Numbers of a row that are added up before they go to y: a strip takes a fifth of the second
+/// cache.
+inline constexpr index_t strip_depth = 768;
 
-/// Rows of W for which all panels are gone through: y gets whole lines.
-inline constexpr index_t panel_strip = 4 * panel_tile;
+/// Rows of x for which all strips are gone through: these stay in the third cache.
+inline constexpr index_t strip_rows = 512;
 
 /// What is added to a product: factor z, with one row for all where ld is 0. z is not read where
 /// the factor is 0.
@@ -39,22 +41,51 @@ struct addend {
   }
 };
 
-/// Where the sums of a tile go: y = alpha sums + what is added, for `rows` rows of y and columns
-/// from `skipped` on.
-struct panel_target {
+/// Where the sums of a tile go: y = alpha sums + what is added.
+struct tile_target {
   float* y;
   index_t ldy;
-  index_t rows;
-  index_t skipped;
   float alpha;
   addend added;
 };
 
-/// Rows of W that are multiplied soon.
-struct rows_ahead {
-  float const* at;
-  index_t ld;
+/// w (k, n), or w^T as it lies in memory.
+struct right_factor {
+  matrix_view<float const> stored;
+  bool is_transposed;
+
+  auto k() const -> index_t { return is_transposed ? stored.cols : stored.rows; }
+  auto n() const -> index_t { return is_transposed ? stored.rows : stored.cols; }
+  auto block(index_t p, index_t j, index_t depth, index_t width) const -> right_factor {
+    return {is_transposed ? stored.block(j, p, width, depth) : stored.block(p, j, depth, width),
+            is_transposed};
+  }
 };
+
+/// Memory that is read soon, asked for line by line in the order of its addresses.
+struct memory_ahead {
+  matrix_view<float const> rest;
+  index_t column = 0;
+
+  auto lines() const -> index_t {
+    return rest.rows * ((rest.cols + strip_lanes - 1) / strip_lanes);
+  }
+  void ask() {
+    if (rest.rows == 0) {
+      return;
+    }
+    __builtin_prefetch(rest.data + column, 0, 2);
+    column += strip_lanes;
+    if (column >= rest.cols) {
+      column = 0;
+      rest.data += rest.ld;
+      --rest.rows;
+    }
+  }
+};
+
+/// Numbers of x after which some lines are asked for.
+inline constexpr index_t asking_distance = 16;
 
 #ifdef ECKART_HAS_X86_KERNELS
 
@@ -64,292 +95,189 @@ struct rows_ahead {
 #define ECKART_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-using simd_sixteen = simd_vector<16>::whole;
-
-/// Places, in two vectors side by side, of the lanes that an exchange makes of them.
-constexpr auto upper_lane(int distance, int lane) -> int {
-  return (lane & distance) == 0 ? lane : 16 + lane - distance;
-}
-constexpr auto lower_lane(int distance, int lane) -> int {
-  return (lane & distance) == 0 ? lane + distance : 16 + lane;
-}
-
-/// Exchanges the blocks beside the diagonal of a square of 2 Distance rows and columns. (nvcc does
-/// not take a pack of lanes here.)
-template <std::size_t Distance>
-[[gnu::target("avx512f"), gnu::always_inline]] inline void exchange(simd_sixteen& a,
-                                                                    simd_sixteen& b) {
-  constexpr int d = Distance;
-  simd_sixteen const upper = __builtin_shufflevector(
-      a, b, upper_lane(d, 0), upper_lane(d, 1), upper_lane(d, 2), upper_lane(d, 3),
-      upper_lane(d, 4), upper_lane(d, 5), upper_lane(d, 6), upper_lane(d, 7), upper_lane(d, 8),
-      upper_lane(d, 9), upper_lane(d, 10), upper_lane(d, 11), upper_lane(d, 12), upper_lane(d, 13),
-      upper_lane(d, 14), upper_lane(d, 15));
-  b = __builtin_shufflevector(
-      a, b, lower_lane(d, 0), lower_lane(d, 1), lower_lane(d, 2), lower_lane(d, 3),
-      lower_lane(d, 4), lower_lane(d, 5), lower_lane(d, 6), lower_lane(d, 7), lower_lane(d, 8),
-      lower_lane(d, 9), lower_lane(d, 10), lower_lane(d, 11), lower_lane(d, 12), lower_lane(d, 13),
-      lower_lane(d, 14), lower_lane(d, 15));
-  a = upper;
-}
-
-template <std::size_t Distance>
-[[gnu::target("avx512f"), gnu::always_inline]] inline void exchange_all(
-    std::array<simd_sixteen, 16>& square) {
-  ECKART_UNROLL
-  for (std::size_t i = 0; i < 16; ++i) {
-    if ((i & Distance) == 0) {
-      exchange<Distance>(square[i], square[i + Distance]);
-    }
+/// strip[p * width + j] = w(p, j), zeros for the columns that w does not have.
+inline void pack_columns(matrix_view<float const> w, index_t width, float* strip) {
+  for (index_t p = 0; p < w.rows; ++p) {
+    std::copy_n(w.data + p * w.ld, w.cols, strip + p * width);
+    std::fill(strip + p * width + w.cols, strip + (p + 1) * width, 0.0F);
   }
 }
 
-/// The transpose of 16 vectors of 16 numbers.
-[[gnu::target("avx512f"), gnu::always_inline]] inline void transpose_square(
-    std::array<simd_sixteen, 16>& square) {
-  exchange_all<8>(square);
-  exchange_all<4>(square);
-  exchange_all<2>(square);
-  exchange_all<1>(square);
-}
-
-/// packed[p * 16 Vectors + i] = x(i, p) for p < k, zeros for the rows that x does not have.
+/// y(i, j) = alpha x_i w_j + what is added, for 6 rows of x and the columns of w in a strip of
+/// Vectors vectors; meanwhile asks for memory that is read next.
 template <std::size_t Vectors>
-[[gnu::target("avx512f")]] void pack_panel(float const* x, index_t ldx, index_t rows, index_t k,
-                                           float* packed) {
-  constexpr index_t lanes = 16;
-  constexpr auto width = static_cast<index_t>(Vectors) * lanes;
-  using unaligned = simd_vector<lanes>::unaligned;
-  for (index_t first = 0; first < width; first += lanes) {
-    index_t p = 0;
-    for (; p + lanes <= k; p += lanes) {
-      std::array<simd_sixteen, 16> square;
-      ECKART_UNROLL
-      for (index_t i = 0; i < lanes; ++i) {
-        square[static_cast<std::size_t>(i)] =
-            first + i < rows ? *reinterpret_cast<unaligned const*>(x + (first + i) * ldx + p)
-                             : simd_sixteen{};
-      }
-      transpose_square(square);
-      ECKART_UNROLL
-      for (index_t q = 0; q < lanes; ++q) {
-        *reinterpret_cast<unaligned*>(packed + (p + q) * width + first) =
-            square[static_cast<std::size_t>(q)];
-      }
-    }
-    for (; p < k; ++p) {
-      for (index_t i = 0; i < lanes; ++i) {
-        packed[p * width + first + i] = first + i < rows ? x[(first + i) * ldx + p] : 0.0F;
-      }
-    }
-  }
-}
-
-/// Writes 12 numbers of row i of y.
-[[gnu::target("avx512f"), gnu::always_inline]] inline void put_sums(simd_sixteen sums, index_t i,
-                                                                    panel_target const& to) {
-  using eight = simd_vector<8>::unaligned;
-  using four = simd_vector<4>::unaligned;
-  auto* const y = to.y + i * to.ldy;
-  auto const* const z = to.added.z + i * to.added.ld;
-  auto const beta = to.added.factor;
-  sums *= to.alpha;
-  if (to.skipped > 0) {
-    for (index_t j = to.skipped; j < panel_tile; ++j) {
-      auto const sum = sums[static_cast<std::size_t>(j)];
-      y[j] = beta == 0 ? sum : beta * z[j] + sum;
-    }
-    return;
-  }
-  auto head = __builtin_shufflevector(sums, sums, 0, 1, 2, 3, 4, 5, 6, 7);
-  auto tail = __builtin_shufflevector(sums, sums, 8, 9, 10, 11);
-  if (beta != 0) {
-    head += beta * *reinterpret_cast<eight const*>(z);
-    tail += beta * *reinterpret_cast<four const*>(z + 8);
-  }
-  *reinterpret_cast<eight*>(y) = head;
-  *reinterpret_cast<four*>(y + 8) = tail;
-}
-
-/// y(i, j) = alpha x_i w_j + what is added, for a panel of 16 Vectors rows of x and panel_tile rows
-/// of w; meanwhile asks for as many rows that come next, in the order of their addresses.
-template <std::size_t Vectors, bool Ahead>
-[[gnu::target("avx512f")]] void multiply_panel(float const* packed, float const* w, index_t ldw,
-                                               index_t k, rows_ahead next, panel_target const& to) {
-  using unaligned = simd_vector<16>::unaligned;
-  constexpr index_t lanes = 16;
-  constexpr std::size_t tile = panel_tile;
+[[gnu::target("avx512f")]] void multiply_strip(float const* x, index_t ldx, float const* strip,
+                                               index_t k, memory_ahead& next, index_t asks,
+                                               tile_target const& to) {
+  using unaligned = simd_vector<strip_lanes>::unaligned;
+  constexpr auto width = static_cast<index_t>(Vectors) * strip_lanes;
+  constexpr std::size_t tile = strip_tile;
+  constexpr index_t columns_ahead = 12;
   std::array<std::array<simd_sixteen, Vectors>, tile> sum{};
-  for (index_t i = 0; i < to.rows; ++i) {
-    __builtin_prefetch(to.y + i * to.ldy, 1, 2);
+  for (index_t i = 0; i < strip_tile; ++i) {
+    for (index_t j = 0; j < width; j += strip_lanes) {
+      __builtin_prefetch(to.y + i * to.ldy + j, 1);
+    }
   }
-  index_t next_column = 0;
   for (index_t p = 0; p < k; ++p) {
-    constexpr index_t ahead = 16;  // numbers of each row
-    if constexpr (Ahead) {
-      __builtin_prefetch(next.at + next_column, 0, 2);
-      next_column += lanes;
-      if (next_column >= k) {
-        next_column = 0;
-        next.at += next.ld;
+    if (p % asking_distance == 0) {
+      for (index_t i = 0; i < asks; ++i) {
+        next.ask();
       }
     }
-    auto const* const column = packed + p * static_cast<index_t>(Vectors) * lanes;
-    std::array<simd_sixteen, Vectors> a;
+    std::array<simd_sixteen, Vectors> w;
     ECKART_UNROLL
     for (std::size_t v = 0; v < Vectors; ++v) {
-      auto const* const from = column + static_cast<index_t>(v) * lanes;
-      __builtin_prefetch(from + ahead * static_cast<index_t>(Vectors) * lanes);
-      a[v] = *reinterpret_cast<unaligned const*>(from);
+      auto const* const from = strip + p * width + static_cast<index_t>(v) * strip_lanes;
+      __builtin_prefetch(from + columns_ahead * width);
+      w[v] = *reinterpret_cast<unaligned const*>(from);
     }
     ECKART_UNROLL
-    for (std::size_t j = 0; j < tile; ++j) {
-      auto const b = w[static_cast<index_t>(j) * ldw + p];
+    for (std::size_t i = 0; i < tile; ++i) {
+      simd_sixteen const a = simd_sixteen{} + x[static_cast<index_t>(i) * ldx + p];
       ECKART_UNROLL
       for (std::size_t v = 0; v < Vectors; ++v) {
-        sum[j][v] += a[v] * b;
+        sum[i][v] += a * w[v];
       }
     }
   }
+  auto const beta = to.added.factor;
   ECKART_UNROLL
-  for (std::size_t v = 0; v < Vectors; ++v) {
-    std::array<simd_sixteen, 16> square{};
+  for (std::size_t i = 0; i < tile; ++i) {
     ECKART_UNROLL
-    for (std::size_t j = 0; j < tile; ++j) {
-      square[j] = sum[j][v];
-    }
-    transpose_square(square);
-    ECKART_UNROLL
-    for (index_t i = 0; i < lanes; ++i) {
-      auto const row = static_cast<index_t>(v) * lanes + i;
-      if (row < to.rows) {
-        put_sums(square[static_cast<std::size_t>(i)], row, to);
+    for (std::size_t v = 0; v < Vectors; ++v) {
+      auto const row = static_cast<index_t>(i);
+      auto const at = static_cast<index_t>(v) * strip_lanes;
+      simd_sixteen s = sum[i][v] * to.alpha;
+      if (beta != 0) {
+        s += beta * *reinterpret_cast<unaligned const*>(to.added.z + row * to.added.ld + at);
       }
+      *reinterpret_cast<unaligned*>(to.y + row * to.ldy + at) = s;
     }
   }
 }
 
 #undef ECKART_UNROLL
 
-inline auto has_panel_kernels() -> bool {
+inline auto has_strip_kernels() -> bool {
   static bool const has_registers = processor_level() == simd_level::avx512;
   return has_registers;
 }
 
-/// A panel with as few vectors as its rows need.
-inline void pack_rows_of_panel(matrix_view<float const> x, float* packed) {
-  (x.rows > panel_rows / 2 ? pack_panel<2> : pack_panel<1>)(x.data, x.ld, x.rows, x.cols, packed);
-}
-inline void multiply_rows_of_panel(float const* packed, float const* w, index_t ldw, index_t k,
-                                   rows_ahead next, panel_target const& to) {
-  auto const kernel =
-      to.rows > panel_rows / 2
-          ? (next.at != nullptr ? multiply_panel<2, true> : multiply_panel<2, false>)
-          : (next.at != nullptr ? multiply_panel<1, true> : multiply_panel<1, false>);
-  kernel(packed, w, ldw, k, next, to);
-}
-#else
-inline auto has_panel_kernels() -> bool {
-  return false;
-}
-inline void pack_rows_of_panel(matrix_view<float const>, float*) {}
-inline void multiply_rows_of_panel(float const*, float const*, index_t, index_t, rows_ahead,
-                                   panel_target const&) {}
-#endif
+using strip_kernel = decltype(&multiply_strip<1>);
 
-inline auto can_multiply_panels(shape2 y) -> bool {
-  return y.rows >= many_rows_from && y.cols >= panel_tile && has_panel_kernels();
+inline auto kernel_of_strip(index_t width) -> strip_kernel {
+  constexpr std::array<strip_kernel, strip_vectors> kernels{multiply_strip<1>, multiply_strip<2>,
+                                                            multiply_strip<3>, multiply_strip<4>};
+  return kernels[static_cast<std::size_t>(width / strip_lanes - 1)];
 }
 
-/// Memory of a thread for panels of x, and for a strip of W.
-struct panel_memory {
-  std::vector<float, allocator<float>> packed;
-  std::vector<float, allocator<float>> strip;
-
-  panel_memory()
-      : packed(static_cast<std::size_t>(panels_at_once * panel_rows * panel_depth)),
-        strip(static_cast<std::size_t>(panel_strip * panel_depth)) {}
-};
-
-/// Rows of W whose distance is a multiple of 4096 bytes push each other out of the first cache:
-/// these are copied side by side.
-inline auto collide(index_t ld) -> bool {
-  return ld % 1024 == 0;
+/// Brings w (k, columns) into the order of a strip.
+inline void pack_strip(right_factor const& w, index_t width, float* strip) {
+  (w.is_transposed ? interleave_rows : pack_columns)(w.stored, width, strip);
 }
 
-/// y = alpha packed w^T + what is added, for at most panels_at_once panels and panel_depth numbers.
-inline void multiply_panels(float alpha, panel_memory& memory, matrix_view<float const> w,
-                            addend added, matrix_view<float> y) {
-  auto const k = w.cols;
-  auto const last_tile = w.rows - panel_tile;
-  bool const is_apart = collide(w.ld);
-  for (index_t strip = 0; strip < w.rows; strip += panel_strip) {
-    auto const end = std::min(w.rows, strip + panel_strip);
-    auto const first = std::min(strip, last_tile);  // which is whole
-    auto from = w.row_range(first, end - first);
-    if (is_apart) {
-      matrix_view<float> const beside(memory.strip.data(), from.rows, k);
-      copy(from, beside);
-      from = beside;
-    }
-    for (index_t i = 0; i < y.rows; i += panel_rows) {
-      auto const rows = std::min(panel_rows, y.rows - i);
-      for (index_t j = strip; j < end; j += panel_tile) {
-        auto const at = std::min(j, end - panel_tile);
-        // The processor reads ahead within rows, and not from row to row where they are long.
-        bool const asks = i + panel_rows >= y.rows && at + panel_strip <= last_tile;
-        rows_ahead const next{asks ? w.data + (at + panel_strip) * w.ld : nullptr, w.ld};
-        multiply_rows_of_panel(
-            memory.packed.data() + i * k, from.data + (at - first) * from.ld, from.ld, k, next,
-            panel_target{y.data + i * y.ld + at, y.ld, rows, j - at, alpha, added.from(i, at)});
-      }
+/// As the kernel of the strip, of which the last `rows` rows and the first `columns` columns go to
+/// y.
+inline void multiply_part(float const* x, index_t ldx, float const* strip, index_t width, index_t k,
+                          index_t rows, index_t columns, tile_target const& to) {
+  std::array<float, static_cast<std::size_t>(strip_tile * strip_width)> sums;
+  memory_ahead nothing{};
+  kernel_of_strip(width)(x, ldx, strip, k, nothing, 0,
+                         tile_target{sums.data(), width, to.alpha, addend{0, nullptr, 0}});
+  auto const beta = to.added.factor;
+  for (index_t i = strip_tile - rows; i < strip_tile; ++i) {
+    for (index_t j = 0; j < columns; ++j) {
+      auto const sum = sums[static_cast<std::size_t>(i * width + j)];
+      auto& y = to.y[i * to.ldy + j];
+      y = beta == 0 ? sum : beta * to.added.z[i * to.added.ld + j] + sum;
     }
   }
 }
 
-/// y = alpha x w^T + what is added, on one thread.
-inline void multiply_rows(float alpha, matrix_view<float const> x, matrix_view<float const> w,
-                          addend added, matrix_view<float> y) {
-  static thread_local panel_memory memory;
-  constexpr auto rows_at_once = panels_at_once * panel_rows;
-  auto const parts = (x.cols + panel_depth - 1) / panel_depth;
+/// y = alpha x w + what is added, y (rows, at most 64), w in a strip.
+inline void multiply_by_strip(float alpha, matrix_view<float const> x, float const* strip,
+                              index_t width, memory_ahead next, addend added,
+                              matrix_view<float> y) {
+  auto const places = x.rows / strip_tile * ((x.cols + asking_distance - 1) / asking_distance);
+  auto const asks = (next.lines() + places - 1) / places;
+  auto const kernel = kernel_of_strip(width);
+  for (index_t i = 0; i < x.rows; i += strip_tile) {
+    auto const at = std::min(i, x.rows - strip_tile);  // of a whole tile
+    tile_target const to{y.data + at * y.ld, y.ld, alpha, added.from(at, 0)};
+    auto const* const from = x.data + at * x.ld;
+    if (at == i && y.cols == width) {
+      kernel(from, x.ld, strip, x.cols, next, asks, to);
+    } else {
+      multiply_part(from, x.ld, strip, width, x.cols, strip_tile - (i - at), y.cols, to);
+    }
+  }
+}
+#else
+inline auto has_strip_kernels() -> bool {
+  return false;
+}
+inline void pack_strip(right_factor const&, index_t, float*) {}
+inline void multiply_by_strip(float, matrix_view<float const>, float const*, index_t, memory_ahead,
+                              addend, matrix_view<float>) {}
+#endif
+
+inline auto can_multiply_strips(shape2 y) -> bool {
+  return y.rows >= many_rows_from && y.cols >= many_columns_from && has_strip_kernels();
+}
+
+/// y = alpha x w + what is added for at most strip_rows rows, on one thread.
+inline void multiply_strips(float alpha, matrix_view<float const> x, right_factor const& w,
+                            addend added, matrix_view<float> y) {
+  static thread_local std::vector<float, allocator<float>> strip(
+      static_cast<std::size_t>(strip_width * strip_depth));
+  auto const parts = (x.cols + strip_depth - 1) / strip_depth;
   auto const depth = (x.cols + 16 * parts - 1) / (16 * parts) * 16;
-  for (index_t first = 0; first < x.rows; first += rows_at_once) {
-    auto const to = y.row_range(first, std::min(rows_at_once, x.rows - first));
-    auto before = added.from(first, 0);
+  auto const part_of = [&](index_t p, index_t j) {
+    return w.block(p, j, std::min(depth, w.k() - p), std::min(strip_width, w.n() - j));
+  };
+  for (index_t j = 0; j < y.cols; j += strip_width) {
+    auto before = added.from(0, j);
     for (index_t p = 0; p < x.cols; p += depth) {
-      auto const numbers = std::min(depth, x.cols - p);
-      for (index_t i = 0; i < to.rows; i += panel_rows) {
-        pack_rows_of_panel(x.block(first + i, p, std::min(panel_rows, to.rows - i), numbers),
-                           memory.packed.data() + i * numbers);
-      }
-      multiply_panels(alpha, memory, w.col_range(p, numbers), before, to);
+      auto const part = part_of(p, j);
+      auto const width = (part.n() + strip_lanes - 1) / strip_lanes * strip_lanes;
+      pack_strip(part, width, strip.data());
+      memory_ahead const next{p + depth < x.cols         ? part_of(p + depth, j).stored
+                              : j + strip_width < y.cols ? part_of(0, j + strip_width).stored
+                                                         : matrix_view<float const>{}};
+      auto const to = y.col_range(j, part.n());
+      multiply_by_strip(alpha, x.col_range(p, part.k()), strip.data(), width, next, before, to);
       before = addend{1, to.data, to.ld};
     }
   }
 }
 
-/// y = alpha x w^T + what is added, with x (rows, k), w (n, k), y (rows, n), k >= 1, where
-/// can_multiply_panels(y.shape()). 2 rows n k FLOPs, on all threads.
-inline void many_rows_product(float alpha, matrix_view<float const> x, matrix_view<float const> w,
+/// y = alpha x w + what is added, with x (rows, k), w (k, n), y (rows, n), k >= 1, where
+/// can_multiply_strips(y.shape()). 2 rows n k FLOPs, on all threads.
+inline void many_rows_product(float alpha, matrix_view<float const> x, right_factor const& w,
                               addend added, matrix_view<float> y) {
+  constexpr index_t pieces_of_worker = 4;
+  constexpr index_t enough_rows = 64;
   auto const workers = worker_count();
-  // Whole panels for each worker; where there are too few, parts of w for several workers.
-  auto const panels = (x.rows + panel_rows - 1) / panel_rows;
-  auto const row_pieces = std::min(workers, panels);
-  auto const rows = (panels + row_pieces - 1) / row_pieces * panel_rows;
-  auto const strips = (w.rows + panel_strip - 1) / panel_strip;
-  auto const column_pieces = std::min((workers + row_pieces - 1) / row_pieces, strips);
-  auto const columns = (strips + column_pieces - 1) / column_pieces * panel_strip;
-  // The last part takes a rest of less than a tile.
-  auto const across = (w.rows + columns - panel_tile) / columns;
-  parallel_for((x.rows + rows - 1) / rows * across, [&](index_t piece) {
-    auto const i = piece / across * rows;
-    auto const j = piece % across * columns;
-    auto const height = std::min(rows, x.rows - i);
-    auto const width = piece % across + 1 < across ? columns : w.rows - j;
-    multiply_rows(alpha, x.row_range(i, height), w.row_range(j, width), added.from(i, j),
-                  y.block(i, j, height, width));
+  auto const strips = (y.cols + strip_width - 1) / strip_width;
+  // Rows that a worker has multiplied, it reads again in the next layer: x is cut where each worker
+  // has enough rows to bring w into order by itself, else w, and both where there are few strips.
+  bool const by_rows = x.rows >= workers * enough_rows;
+  auto const across = by_rows ? 1 : std::min(workers * pieces_of_worker, strips);
+  auto const parts = by_rows ? workers : (workers + strips - 1) / strips;
+  auto const rounds = (x.rows + parts * strip_rows - 1) / (parts * strip_rows);
+  auto const down = std::min(parts * rounds, x.rows / many_rows_from);
+  auto const row_of = [&](index_t piece) { return piece * x.rows / down; };
+  auto const column_of = [&](index_t piece) {
+    return std::min(y.cols, piece * strips / across * strip_width);
+  };
+  parallel_for(down * across, [&](index_t piece) {
+    auto const i = row_of(piece / across);
+    auto const j = column_of(piece % across);
+    auto const height = row_of(piece / across + 1) - i;
+    auto const width = column_of(piece % across + 1) - j;
+    multiply_strips(alpha, x.row_range(i, height), w.block(0, j, w.k(), width), added.from(i, j),
+                    y.block(i, j, height, width));
   });
 }
 

@@ -40,10 +40,10 @@ enum class svd_method {
 struct openblas {
   using memory = host_memory;
 
-  /// c = alpha p(a) q(b) + beta c; few rows of floats times a transposed matrix go to few_rows.hpp
-  /// and packed_rows.hpp, many rows to many_rows.hpp, few rows times a narrow matrix to
-  /// row_kernels.hpp, other rows or columns of real numbers to gemv. 2 m n k FLOPs, 8 m n k for
-  /// complex numbers.
+  /// c = alpha p(a) q(b) + beta c. Floats go to kernels of this library where a is not transposed:
+  /// few rows times a transposed matrix to few_rows.hpp and packed_rows.hpp, few rows times a
+  /// narrow matrix to row_kernels.hpp, many rows to many_rows.hpp. Else BLAS, rows or columns of
+  /// real numbers by gemv. 2 m n k FLOPs, 8 m n k for complex numbers.
   template <scalar T>
   void gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
             matrix_view<T> c) const {
@@ -61,10 +61,11 @@ struct openblas {
           detail::few_rows_product(detail::best_kernels(), alpha, a, b, beta, c);
           return;
         }
-        if (k > 0 && detail::can_multiply_panels(c.shape())) {
-          detail::many_rows_product(alpha, a, b, detail::addend{beta, c.data, c.ld}, c);
-          return;
-        }
+      }
+      if (p == op::none && k > 0 && detail::can_multiply_strips(c.shape())) {
+        detail::many_rows_product(alpha, a, detail::right_factor{b, q != op::none},
+                                  detail::addend{beta, c.data, c.ld}, c);
+        return;
       }
 #ifdef ECKART_HAS_ROW_KERNELS
       if (p == op::none && q == op::none && c.rows <= detail::few_rows_limit && c.cols > 1 &&
@@ -85,6 +86,15 @@ struct openblas {
     matrix_product(p, q, alpha, a, b, beta, c, k);
   }
 
+  /// As gemm, by BLAS whatever the shape: to compare with. c has rows and columns.
+  template <scalar T>
+  void plain_gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
+                  matrix_view<T> c) const {
+    auto const k = check_product(p, q, a, b, c);
+    detail::ready_blas();
+    matrix_product(p, q, alpha, a, b, beta, c, k);
+  }
+
   /// c = a w^T + the row in every row of c. What a linear layer does: where a kernel of this
   /// library multiplies, c is written once. 2 m n k + m n FLOPs.
   template <real T>
@@ -93,22 +103,14 @@ struct openblas {
     auto const k = check_product(op::none, op::transpose, a, w, c);
     if constexpr (std::same_as<T, float>) {
       if (k > 0 && static_cast<index_t>(row.size()) == c.cols &&
-          detail::can_multiply_panels(c.shape())) {
-        detail::many_rows_product(1, a, w, detail::addend{1, row.data(), 0}, c);
+          detail::can_multiply_strips(c.shape())) {
+        detail::many_rows_product(1, a, detail::right_factor{w, true},
+                                  detail::addend{1, row.data(), 0}, c);
         return;
       }
     }
     fill_rows(row, c);
     gemm(op::none, op::transpose, T{1}, a, w, T{1}, c);
-  }
-
-  /// The same by BLAS's gemm whatever the shape, to compare with. c has rows and columns.
-  template <scalar T>
-  void plain_gemm(op p, op q, T alpha, matrix_view<T const> a, matrix_view<T const> b, T beta,
-                  matrix_view<T> c) const {
-    auto const k = check_product(p, q, a, b, c);
-    detail::ready_blas();
-    matrix_product(p, q, alpha, a, b, beta, c, k);
   }
 
   /// The upper triangle of c = x^T x; what is below is not touched. n (n + 1) FLOPs a row of n.

@@ -25,8 +25,8 @@ inline constexpr index_t packed_tile = 8;
 /// Rows of x in a vector.
 inline constexpr index_t packed_lanes = 16;
 
-/// out[j][i] = w_j x_i for packed_tile rows of w and all rows of x, of which the p-th numbers stand
-/// together; with 8 rows of x the p-th and the next in turns, and out[j][2 i] + out[j][2 i + 1].
+/// out[i * packed_tile + j] = w_j x_i for packed_tile rows of w and all rows of x, of which the
+/// p-th numbers stand together; with 8 rows of x the p-th and the next in turns.
 using packed_kernel = void (*)(float const* packed, float const* w, index_t ldw, index_t k,
                                float* out);
 
@@ -37,6 +37,16 @@ using packed_kernel = void (*)(float const* packed, float const* w, index_t ldw,
 #else
 #define ECKART_UNROLL _Pragma("GCC unroll 8")
 #endif
+
+/// Writes the quarters of a vector, `distance` numbers apart.
+[[gnu::target("avx512f"), gnu::always_inline]] inline void put_quarters(simd_sixteen v, float* to,
+                                                                        std::size_t distance) {
+  using four = simd_vector<4>::unaligned;
+  *reinterpret_cast<four*>(to) = __builtin_shufflevector(v, v, 0, 1, 2, 3);
+  *reinterpret_cast<four*>(to + distance) = __builtin_shufflevector(v, v, 4, 5, 6, 7);
+  *reinterpret_cast<four*>(to + 2 * distance) = __builtin_shufflevector(v, v, 8, 9, 10, 11);
+  *reinterpret_cast<four*>(to + 3 * distance) = __builtin_shufflevector(v, v, 12, 13, 14, 15);
+}
 
 template <std::size_t Vectors>
 [[gnu::target("avx512f")]] void packed_avx512(float const* packed, float const* w, index_t ldw,
@@ -72,10 +82,14 @@ template <std::size_t Vectors>
     }
   }
   ECKART_UNROLL
-  for (std::size_t j = 0; j < tile; ++j) {
+  for (std::size_t v = 0; v < Vectors; ++v) {
     ECKART_UNROLL
-    for (std::size_t v = 0; v < Vectors; ++v) {
-      *reinterpret_cast<unaligned*>(out + (j * Vectors + v) * lanes) = sum[j][v];
+    for (std::size_t j = 0; j < tile; j += 4) {
+      transpose_quarters(sum[j][v], sum[j + 1][v], sum[j + 2][v], sum[j + 3][v]);
+      ECKART_UNROLL
+      for (std::size_t i = 0; i < 4; ++i) {
+        put_quarters(sum[j + i][v], out + (v * lanes + i) * tile + j, 4 * tile);
+      }
     }
   }
 }
@@ -109,18 +123,20 @@ template <std::size_t Vectors>
     }
   }
   ECKART_UNROLL
-  for (std::size_t j = 0; j < packed_tile; ++j) {
-    *reinterpret_cast<unaligned*>(out + j * packed_lanes) = sum[j];
+  for (std::size_t j = 0; j < packed_tile; j += 4) {
+    transpose_quarters(sum[j], sum[j + 1], sum[j + 2], sum[j + 3]);
+    auto* const to = out + j;
+    put_quarters(sum[j] + sum[j + 1], to, 2 * packed_tile);                    // even rows
+    put_quarters(sum[j + 2] + sum[j + 3], to + packed_tile, 2 * packed_tile);  // odd ones
   }
 }
 
 #undef ECKART_UNROLL
 #endif
 
-/// Rows of x that a kernel takes, and the numbers that it leaves for each row of w.
+/// Rows of x that a kernel takes, 8, 16 or 32.
 struct packed_shape {
-  index_t rows;     ///< 8, 16 or 32
-  index_t numbers;  ///< 16 or 32
+  index_t rows;
   packed_kernel kernel;
 };
 
@@ -129,12 +145,12 @@ inline auto packed_shape_for(index_t rows) -> packed_shape {
 #ifdef ECKART_HAS_X86_KERNELS
   static bool const has_registers = processor_level() == simd_level::avx512;
   if (has_registers) {
-    return rows <= packed_lanes / 2 ? packed_shape{8, 16, packed_pairs_avx512}
-           : rows <= packed_lanes   ? packed_shape{16, 16, packed_avx512<1>}
-                                    : packed_shape{32, 32, packed_avx512<2>};
+    return rows <= packed_lanes / 2 ? packed_shape{8, packed_pairs_avx512}
+           : rows <= packed_lanes   ? packed_shape{16, packed_avx512<1>}
+                                    : packed_shape{32, packed_avx512<2>};
   }
 #endif
-  return {rows, rows, nullptr};
+  return {rows, nullptr};
 }
 
 inline auto can_pack_rows(index_t rows, index_t outputs) -> bool {
@@ -146,24 +162,18 @@ inline auto can_pack_rows(index_t rows, index_t outputs) -> bool {
 /// numbers by two for a kernel of pairs. The memory is the thread's and grows to the largest x.
 inline auto pack_rows(matrix_view<float const> x, packed_shape const& shape) -> float const* {
   static thread_local std::vector<float, allocator<float>> packed;
-  auto const at_once = shape.numbers / shape.rows;  // numbers of a row that stand together
-  auto const groups = (x.cols + at_once - 1) / at_once;
-  auto const size = static_cast<std::size_t>(groups * shape.numbers);
+  auto const size = static_cast<std::size_t>((x.cols + x.cols % 2) * shape.rows);
   if (packed.size() < size) {
     packed.resize(size);
   }
-  auto* const to = packed.data();
-  parallel_rows(groups, shape.numbers, [&](index_t first, index_t last) {
-    for (index_t g = first; g < last; ++g) {
-      for (index_t i = 0; i < shape.rows; ++i) {
-        for (index_t q = 0; q < at_once; ++q) {
-          auto const p = g * at_once + q;
-          to[g * shape.numbers + i * at_once + q] = i < x.rows && p < x.cols ? x(i, p) : 0.0F;
-        }
-      }
-    }
-  });
-  return to;
+#ifdef ECKART_HAS_X86_KERNELS
+  if (shape.rows == packed_lanes / 2) {
+    interleave_pairs(x, packed.data());
+  } else {
+    interleave_rows(x, shape.rows, packed.data());
+  }
+#endif
+  return packed.data();
 }
 
 /// y = alpha x w^T + beta y with x (rows, k), w (n, k), y (rows, n), where can_pack_rows(rows, n);
@@ -171,7 +181,6 @@ inline auto pack_rows(matrix_view<float const> x, packed_shape const& shape) -> 
 inline void packed_rows_product(float alpha, matrix_view<float const> x, matrix_view<float const> w,
                                 float beta, matrix_view<float> y) {
   auto const shape = packed_shape_for(x.rows);
-  auto const at_once = shape.numbers / shape.rows;
   auto const* const packed = pack_rows(x, shape);
   auto const multiply = [&](index_t first, index_t last) {
     std::array<float, static_cast<std::size_t>(packed_tile * packed_rows_limit)> sums;
@@ -179,12 +188,16 @@ inline void packed_rows_product(float alpha, matrix_view<float const> x, matrix_
       // The last tile starts early enough to be whole.
       auto const from = std::min(at, w.rows - packed_tile);
       shape.kernel(packed, w.data + from * w.ld, w.ld, x.cols, sums.data());
+      auto const end = std::min(at + packed_tile, last);
       for (index_t i = 0; i < x.rows; ++i) {
-        for (index_t j = at; j < std::min(at + packed_tile, last); ++j) {
-          auto const* const part = sums.data() + (j - from) * shape.numbers + i * at_once;
-          auto const sum = alpha * (at_once == 2 ? part[0] + part[1] : part[0]);
+        auto const* const row = sums.data() + i * packed_tile;
+        if (at == from && end == at + packed_tile) {
+          put_tile<packed_tile>(alpha, row, beta, &y(i, at));
+          continue;
+        }
+        for (index_t j = at; j < end; ++j) {
           auto& to = y(i, j);
-          to = beta == 0 ? sum : beta * to + sum;
+          to = beta == 0 ? alpha * row[j - from] : beta * to + alpha * row[j - from];
         }
       }
     }

@@ -72,8 +72,19 @@ inline auto exp_of(whole x) -> whole {
 }
 
 inline auto largest_of(float const* x, index_t n) -> float {
+  // Four at a time: one would wait for the other.
   whole most = splat(-__builtin_inff());
+  whole second = most;
+  whole third = most;
+  whole fourth = most;
   index_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    most = larger(load(x + i), most);
+    second = larger(load(x + i + lanes), second);
+    third = larger(load(x + i + 2 * lanes), third);
+    fourth = larger(load(x + i + 3 * lanes), fourth);
+  }
+  most = larger(larger(second, most), larger(fourth, third));
   for (; i + lanes <= n; i += lanes) {
     most = larger(load(x + i), most);
   }

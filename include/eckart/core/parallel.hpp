@@ -74,18 +74,21 @@ void parallel_rows(index_t rows, index_t cols, F&& f) {
 
 /// Calls f(first, last) for pieces of whole groups of `group` rows that cost `cost` numbers each:
 /// as few as keep all threads busy to the end, one where it is not worth waking a second thread.
-/// Long pieces read memory in the order of its addresses.
+/// Long pieces read memory in the order of its addresses, and the first group of each waits for it:
+/// they are 16 groups long where that leaves as many for each thread.
 template <class F>
 void parallel_pieces(index_t rows, index_t group, index_t cost, F&& f) {
   constexpr index_t worth_waking = 1 << 16;
   constexpr index_t pieces_of_worker = 4;
+  constexpr index_t groups_of_piece = 16;
   auto const workers = rows * cost > worth_waking ? worker_count() : 1;
   if (workers == 1) {
     f(index_t{0}, rows);
     return;
   }
   auto const groups = (rows + group - 1) / group;
-  auto const pieces = std::min(groups, workers * pieces_of_worker);
+  auto const each = std::clamp(groups / (groups_of_piece * workers), index_t{1}, pieces_of_worker);
+  auto const pieces = std::min(groups, workers * each);
   auto const at_once = (groups + pieces - 1) / pieces * group;
   parallel_for((rows + at_once - 1) / at_once,
                [&](index_t piece) { f(piece * at_once, std::min(rows, (piece + 1) * at_once)); });

@@ -22,8 +22,8 @@ struct attention_mask {
   std::optional<index_t> key_length = std::nullopt;  ///< keys from here on are padding
 };
 
-/// Queries whose scores are computed together: for a thousand keys they stay in the second cache.
-inline constexpr index_t attention_queries = 128;
+/// Queries whose scores are computed together: with 512 keys they take half of the second cache.
+inline constexpr index_t attention_queries = 256;
 
 /// Elements of workspace for one head.
 template <real T>
@@ -68,7 +68,7 @@ void scaled_dot_product_attention_work(std::type_identity_t<matrix_view<T const>
 
 /// softmax(scale q k^T + mask) v (Vaswani et al. 2017, eq. 1): q (queries, d), k (keys, d),
 /// v (keys, e), out (queries, e). Throws shape_error, also where a query would see no key.
-/// 2 queries keys (d + e) FLOPs, less for keys that none of 128 queries sees.
+/// 2 queries keys (d + e) FLOPs, less for keys that none of 256 queries sees.
 template <real T, blas_backend<T> B = openblas>
 void scaled_dot_product_attention(std::type_identity_t<matrix_view<T const>> q,
                                   std::type_identity_t<matrix_view<T const>> k,
@@ -126,6 +126,9 @@ class multi_head_attention : public attention_inputs<T> {
   auto width() const -> index_t { return out_proj.shape().cols; }
   auto head_width() const -> index_t { return width() / heads; }
 
+  /// An empty cache for the keys and values of these heads.
+  auto make_cache() const -> kv_cache<T> { return kv_cache<T>(heads, head_width()); }
+
   /// Elements of workspace that a call with x (rows, inputs) takes at most, if a sentence has no
   /// more queries and keys than these.
   auto worksize(index_t rows, index_t queries, index_t keys) const -> std::size_t {
@@ -160,8 +163,8 @@ class multi_head_attention : public attention_inputs<T> {
               matrix_view<T> context, workspace<T>& scratch, B const& backend = {}) const {
     attend_each(
         1, q.rows, k.rows,
-        [&](index_t) {
-          return sentence{q, k, v, mask, context};
+        [&](index_t, index_t h) {
+          return one_head{head(q, h), head(k, h), head(v, h), mask, head(context, h)};
         },
         scratch, backend);
   }
@@ -178,15 +181,15 @@ class multi_head_attention : public attention_inputs<T> {
     auto const qkv = scratch.take_matrix(x.rows, 3 * width());
     project(x, qkv, scratch, backend);
     auto const context = scratch.take_matrix(x.rows, width());
-    auto const sentence_of = [&](index_t b) {
+    auto const head_of = [&](index_t b, index_t h) {
       auto const one = qkv.row_range(b * tokens, tokens);
-      return sentence{queries(one),
-                      keys(one),
-                      values(one),
+      return one_head{head(queries(one), h),
+                      head(keys(one), h),
+                      head(values(one), h),
                       {causal, length_of(key_lengths, b)},
-                      context.row_range(b * tokens, tokens)};
+                      head(context.row_range(b * tokens, tokens), h)};
     };
-    attend_each(batch, tokens, tokens, sentence_of, scratch, backend);
+    attend_each(batch, tokens, tokens, head_of, scratch, backend);
     out_proj(context, y, scratch, backend);
   }
 
@@ -198,6 +201,7 @@ class multi_head_attention : public attention_inputs<T> {
     if (y.shape() != shape2{x.rows, out_proj.shape().rows}) {  // before the cache has changed
       throw shape_error(message("attention: input ", x.shape(), ", output ", y.shape()));
     }
+    check_heads(cache);
     auto const frame = scratch.frame();
     auto const qkv = scratch.take_matrix(x.rows, 3 * width());
     project(x, qkv, scratch, backend);
@@ -205,14 +209,14 @@ class multi_head_attention : public attention_inputs<T> {
     auto const q = queries(qkv);
     auto const steps = x.rows / cache.rows();
     auto const context = scratch.take_matrix(x.rows, width());
-    auto const sentence_of = [&](index_t r) {
-      return sentence{q.row_range(r * steps, steps),
-                      cache.keys(r),
-                      cache.values(r),
+    auto const head_of = [&](index_t r, index_t h) {
+      return one_head{head(q.row_range(r * steps, steps), h),
+                      cache.keys(r, h),
+                      cache.values(r, h),
                       {.causal = true},
-                      context.row_range(r * steps, steps)};
+                      head(context.row_range(r * steps, steps), h)};
     };
-    attend_each(cache.rows(), steps, cache.length(), sentence_of, scratch, backend);
+    attend_each(cache.rows(), steps, cache.length(), head_of, scratch, backend);
     out_proj(context, y, scratch, backend);
   }
 
@@ -222,6 +226,7 @@ class multi_head_attention : public attention_inputs<T> {
                 kv_cache<T>& cache, workspace<T>& scratch, B const& backend = {}) const {
     check_batch(memory.rows, batch, {});
     check_own_memory();
+    check_heads(cache);
     auto const frame = scratch.frame();
     auto const k = scratch.take_matrix(memory.rows, width());
     auto const v = scratch.take_matrix(memory.rows, width());
@@ -240,6 +245,7 @@ class multi_head_attention : public attention_inputs<T> {
     auto const rows = static_cast<index_t>(source_of.size());
     check_batch(x.rows, rows, {});
     check_sources(memory.rows(), source_of, key_lengths);
+    check_heads(memory);
     if (!q_proj) {
       throw shape_error("attention: a joint projection of queries, keys and values has no memory");
     }
@@ -249,7 +255,7 @@ class multi_head_attention : public attention_inputs<T> {
     (*q_proj)(x, q, scratch, backend);
     auto const context = scratch.take_matrix(x.rows, width());
     // The rows of one sentence that begin with row r; none where it is not the first of them.
-    auto const sentence_of = [&](index_t r) {
+    auto const head_of = [&](index_t r, index_t h) {
       auto const source = source_of[static_cast<std::size_t>(r)];
       auto last = r;
       if (r == 0 || source_of[static_cast<std::size_t>(r - 1)] != source) {
@@ -258,13 +264,13 @@ class multi_head_attention : public attention_inputs<T> {
         }
       }
       auto const own = (last - r) * steps;
-      return sentence{q.row_range(r * steps, own),
-                      memory.keys(source),
-                      memory.values(source),
+      return one_head{head(q.row_range(r * steps, own), h),
+                      memory.keys(source, h),
+                      memory.values(source, h),
                       {false, length_of(key_lengths, source)},
-                      context.row_range(r * steps, own)};
+                      head(context.row_range(r * steps, own), h)};
     };
-    attend_each(rows, x.rows, memory.length(), sentence_of, scratch, backend);
+    attend_each(rows, x.rows, memory.length(), head_of, scratch, backend);
     out_proj(context, y, scratch, backend);
   }
 
@@ -280,14 +286,20 @@ class multi_head_attention : public attention_inputs<T> {
   T scale = 0;         ///< of the scores; 1 where the queries carry it
 
  private:
-  /// Queries, keys and values of all heads (queries or keys, width) that see each other.
-  struct sentence {
+  /// Queries, keys and values of a head (queries or keys, head width) that see each other.
+  struct one_head {
     matrix_view<T const> q;
     matrix_view<T const> k;
     matrix_view<T const> v;
     attention_mask mask;
     matrix_view<T> context;
   };
+
+  /// The columns of head h.
+  template <class U>
+  auto head(matrix_view<U> all, index_t h) const -> matrix_view<U> {
+    return all.col_range(h * head_width(), head_width());
+  }
 
   auto scores_worksize(index_t queries, index_t keys) const -> std::size_t {
     return static_cast<std::size_t>(worker_count()) *
@@ -297,21 +309,19 @@ class multi_head_attention : public attention_inputs<T> {
   /// All heads of `count` sentences with no more queries and keys than these, on all threads where
   /// it is worth waking them and the backend may be called from each.
   template <class F, class B>
-  void attend_each(index_t count, index_t most_queries, index_t most_keys, F&& sentence_of,
+  void attend_each(index_t count, index_t most_queries, index_t most_keys, F&& head_of,
                    workspace<T>& scratch, B const& backend) const {
-    auto const d = head_width();
     auto const attend_head = [&](index_t task, std::span<T> work) {
-      sentence const s = sentence_of(task / heads);
-      auto const from = task % heads * d;
-      scaled_dot_product_attention_work(s.q.col_range(from, d), s.k.col_range(from, d),
-                                        s.v.col_range(from, d), scale, s.mask,
-                                        s.context.col_range(from, d), work, backend);
+      one_head const one = head_of(task / heads, task % heads);
+      scaled_dot_product_attention_work(one.q, one.k, one.v, scale, one.mask, one.context, work,
+                                        backend);
     };
     auto const frame = scratch.frame();
     auto const size = scaled_dot_product_attention_worksize<T>(most_queries, most_keys);
     auto const tasks = count * heads;
     constexpr index_t worth_waking = 1 << 16;  // products of two numbers
-    if (std::same_as<B, openblas> && tasks * most_queries * most_keys * d > worth_waking) {
+    if (std::same_as<B, openblas> &&
+        tasks * most_queries * most_keys * head_width() > worth_waking) {
       auto const work = scratch.take(scores_worksize(most_queries, most_keys));
       parallel_for_workers(tasks, [&](index_t task, index_t worker) {
         attend_head(task, work.subspan(static_cast<std::size_t>(worker) * size, size));
@@ -321,6 +331,13 @@ class multi_head_attention : public attention_inputs<T> {
     auto const work = scratch.take(size);
     for (index_t task = 0; task < tasks; ++task) {
       attend_head(task, work);
+    }
+  }
+
+  void check_heads(kv_cache<T> const& cache) const {
+    if (cache.heads() != heads || cache.head_width() != head_width()) {
+      throw shape_error(message("attention: ", heads, " heads of ", head_width(), ", a cache of ",
+                                cache.heads(), " of ", cache.head_width()));
     }
   }
 

@@ -13,16 +13,19 @@
 namespace eckart {
 inline namespace v0 {
 
-/// Keys and values of the tokens seen so far, one history for each running row (beam). Grows by
-/// doubling; copied only by an explicit copy.
+/// Keys and values of the tokens seen so far, one history for each running row (beam); those of a
+/// head follow each other in memory, as its attention reads them. Grows by doubling; copied only by
+/// an explicit copy.
 template <real T>
 class kv_cache {
  public:
-  explicit kv_cache(index_t width) : width_(width) {}
+  kv_cache(index_t heads, index_t head_width) : heads_(heads), head_width_(head_width) {}
 
   auto rows() const -> index_t { return rows_; }
   auto length() const -> index_t { return length_; }
-  auto width() const -> index_t { return width_; }
+  auto heads() const -> index_t { return heads_; }
+  auto head_width() const -> index_t { return head_width_; }
+  auto width() const -> index_t { return heads_ * head_width_; }
   auto capacity() const -> index_t { return capacity_; }
 
   /// Empties the cache and makes room for `rows` histories of `capacity` tokens.
@@ -41,18 +44,23 @@ class kv_cache {
   /// Allocates only where the capacity is exceeded.
   void append(std::type_identity_t<matrix_view<T const>> keys,
               std::type_identity_t<matrix_view<T const>> values) {
-    if (rows_ == 0 || keys.shape() != values.shape() || keys.cols != width_ ||
+    if (rows_ == 0 || keys.shape() != values.shape() || keys.cols != width() ||
         keys.rows % rows_ != 0) {
       throw shape_error(message("kv_cache: keys ", keys.shape(), " and values ", values.shape(),
-                                " for ", rows_, " rows of width ", width_));
+                                " for ", rows_, " rows of width ", width()));
     }
     auto const steps = keys.rows / rows_;
     if (length_ + steps > capacity_) {
       grow(length_ + steps);
     }
     for (index_t r = 0; r < rows_; ++r) {
-      copy(keys.row_range(r * steps, steps), slot(keys_, r).row_range(length_, steps));
-      copy(values.row_range(r * steps, steps), slot(values_, r).row_range(length_, steps));
+      for (index_t h = 0; h < heads_; ++h) {
+        auto const from = h * head_width_;
+        copy(keys.block(r * steps, from, steps, head_width_),
+             slot(keys_, r, h).row_range(length_, steps));
+        copy(values.block(r * steps, from, steps, head_width_),
+             slot(values_, r, h).row_range(length_, steps));
+      }
     }
     length_ += steps;
   }
@@ -92,32 +100,33 @@ class kv_cache {
     rows_ = count;
   }
 
-  /// (length, width) keys of row r.
-  auto keys(index_t r) const -> matrix_view<T const> {
-    return slot(keys_, r).row_range(0, length_);
+  /// (length, head width) keys of head h of row r.
+  auto keys(index_t r, index_t h) const -> matrix_view<T const> {
+    return slot(keys_, r, h).row_range(0, length_);
   }
-  /// (length, width) values of row r.
-  auto values(index_t r) const -> matrix_view<T const> {
-    return slot(values_, r).row_range(0, length_);
+  /// (length, head width) values of head h of row r.
+  auto values(index_t r, index_t h) const -> matrix_view<T const> {
+    return slot(values_, r, h).row_range(0, length_);
   }
 
  private:
-  using storage = std::vector<T, allocator<T>>;  // (places, capacity, width)
+  using storage = std::vector<T, allocator<T>>;  // (places, heads, capacity, head width)
   static constexpr index_t none = -1;
 
   template <class Storage>
-  auto slot(Storage& from, index_t r) const {
-    if (r < 0 || r >= rows_) {
-      throw shape_error(message("kv_cache: row ", r, " of ", rows_));
+  auto slot(Storage& from, index_t r, index_t h) const {
+    if (r < 0 || r >= rows_ || h < 0 || h >= heads_) {
+      throw shape_error(
+          message("kv_cache: head ", h, " of ", heads_, " of row ", r, " of ", rows_));
     }
-    auto const place = place_of_[static_cast<std::size_t>(r)];
-    return matrix_view(from.data() + place * capacity_ * width_, capacity_, width_);
+    auto const place = place_of_[static_cast<std::size_t>(r)] * heads_ + h;
+    return matrix_view(from.data() + place * capacity_ * head_width_, capacity_, head_width_);
   }
 
   // Room for `count` rows.
   void make_places(index_t count) {
     auto const places = std::max(static_cast<index_t>(place_of_.size()), count);
-    auto const size = static_cast<std::size_t>(places * capacity_ * width_);
+    auto const size = static_cast<std::size_t>(places * capacity_ * width());
     for (auto* s : {&keys_, &values_}) {
       if (s->size() < size) {
         s->resize(size);
@@ -128,29 +137,32 @@ class kv_cache {
     is_taken_.resize(static_cast<std::size_t>(places));
   }
 
-  // Moves every history to a wider place, the last first so that nothing is overwritten.
+  // Moves every head's history to a wider place, the last first so that nothing is overwritten.
   void grow(index_t needed) {
     auto const old_capacity = capacity_;
     auto const places = static_cast<index_t>(place_of_.size());
     capacity_ = std::max(2 * capacity_, needed);
     make_places(places);
     for (auto* s : {&keys_, &values_}) {
-      for (index_t p = places - 1; p > 0; --p) {
-        auto const* from = s->data() + p * old_capacity * width_;
-        std::copy_backward(from, from + length_ * width_,
-                           s->data() + p * capacity_ * width_ + length_ * width_);
+      for (index_t p = places * heads_ - 1; p > 0; --p) {
+        auto const* from = s->data() + p * old_capacity * head_width_;
+        std::copy_backward(from, from + length_ * head_width_,
+                           s->data() + (p * capacity_ + length_) * head_width_);
       }
     }
   }
 
   void copy_place(index_t from, index_t to) {
     for (auto* s : {&keys_, &values_}) {
-      std::copy_n(s->data() + from * capacity_ * width_, length_ * width_,
-                  s->data() + to * capacity_ * width_);
+      for (index_t h = 0; h < heads_; ++h) {
+        std::copy_n(s->data() + (from * heads_ + h) * capacity_ * head_width_,
+                    length_ * head_width_, s->data() + (to * heads_ + h) * capacity_ * head_width_);
+      }
     }
   }
 
-  index_t width_;
+  index_t heads_;
+  index_t head_width_;
   index_t rows_ = 0;
   index_t length_ = 0;
   index_t capacity_ = 0;

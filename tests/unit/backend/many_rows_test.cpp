@@ -17,58 +17,84 @@ using support::random_matrix;
 
 namespace {
 
-void multiply(float alpha, matrix_view<float const> x, matrix_view<float const> w, float beta,
-              matrix_view<float> y) {
-  detail::many_rows_product(alpha, x, w, {beta, y.data, y.ld}, y);
+bool const has_kernels = detail::can_multiply_strips({33, 8});
+
+void multiply_transposed(float alpha, matrix_view<float const> x, matrix_view<float const> w,
+                         float beta, matrix_view<float> y) {
+  detail::many_rows_product(alpha, x, {w, true}, {beta, y.data, y.ld}, y);
+}
+
+/// With the transpose of w in memory, other columns beside it.
+void multiply_plain(float alpha, matrix_view<float const> x, matrix_view<float const> w, float beta,
+                    matrix_view<float> y) {
+  auto framed = random_matrix<float>(w.cols, w.rows + 3, 4);
+  auto const turned = as_view(framed).col_range(2, w.rows);
+  for (index_t i = 0; i < w.rows; ++i) {
+    for (index_t p = 0; p < w.cols; ++p) {
+      turned(p, i) = w(i, p);
+    }
+  }
+  detail::many_rows_product(alpha, x, {turned, false}, {beta, y.data, y.ld}, y);
 }
 
 }  // namespace
 
-TEST_CASE("many rows are multiplied like the textbook, all rests of panels, tiles and depths") {
-  if (!detail::can_multiply_panels({33, 12})) {
+TEST_CASE("many rows are multiplied like the textbook, all rests of strips, tiles and squares") {
+  if (!has_kernels) {
     return;  // not with this processor
   }
-  for (index_t const rows : {33, 47, 48, 49, 64, 100}) {
-    for (index_t const n : {12, 13, 23, 24, 48, 49, 60, 107}) {
-      for (index_t const k : {1, 15, 16, 17, 50}) {
+  for (index_t const rows : {33, 36, 47, 100}) {
+    for (index_t const n : {8, 15, 16, 17, 40, 63, 64, 65, 107, 130}) {
+      for (index_t const k : {1, 3, 4, 5, 16, 50}) {
         CAPTURE(rows);
         CAPTURE(n);
         CAPTURE(k);
         framed_operands const from(rows, n, k);
-        REQUIRE(count_wrong(from, 1, 0, multiply) == 0);
-        REQUIRE(count_wrong(from, -0.5F, -0.75F, multiply) == 0);
+        for (auto const multiply : {multiply_transposed, multiply_plain}) {
+          REQUIRE(count_wrong(from, 1, 0, multiply) == 0);
+          REQUIRE(count_wrong(from, -0.5F, -0.75F, multiply) == 0);
+        }
       }
     }
   }
 }
 
 TEST_CASE("more rows and numbers than are multiplied at once, on one thread and on several") {
-  if (!detail::can_multiply_panels({33, 12})) {
+  if (!has_kernels) {
     return;
   }
   auto const before = blas_info().threads;
   for (int const threads : {1, 2, 5}) {
     CAPTURE(threads);
     set_threads(threads);
-    for (shape2 const y : {shape2{550, 30}, {40, 250}, {33, 50}, {1100, 12}}) {
+    for (shape2 const y : {shape2{550, 30}, {40, 250}, {33, 50}, {1100, 12}, {70, 700}}) {
       CAPTURE(y.rows);
       framed_operands const from(y.rows, y.cols, 800);
-      CHECK(count_wrong(from, 1, 0, multiply) == 0);
-      CHECK(count_wrong(from, 2, 0.5F, multiply) == 0);
+      for (auto const multiply : {multiply_transposed, multiply_plain}) {
+        CHECK(count_wrong(from, 1, 0, multiply) == 0);
+        CHECK(count_wrong(from, 2, 0.5F, multiply) == 0);
+      }
     }
   }
   set_threads(before);
 }
 
-TEST_CASE("rows of W that are a power of 2 apart") {
-  if (!detail::can_multiply_panels({33, 12})) {
+TEST_CASE("a row of y is the same whatever rows it stands among and however many threads") {
+  if (!has_kernels) {
     return;
   }
-  // framed_operands keeps rows of k + 5 numbers: a whole number of 4096 bytes.
-  framed_operands const from(70, 110, 2043);
-  REQUIRE(detail::collide(from.right().ld));
-  CHECK(count_wrong(from, 1, 0, multiply) == 0);
-  CHECK(count_wrong(from, -1, 1, multiply) == 0);
+  auto const before = blas_info().threads;
+  framed_operands const from(600, 200, 900);
+  auto all = make_matrix<float>({600, 200});
+  multiply_transposed(1, from.left(), from.right(), 0, as_view(all));
+  set_threads(3);
+  for (index_t const rows : {33, 100, 513}) {
+    auto some = make_matrix<float>({rows, 200});
+    multiply_transposed(1, from.left().row_range(50, rows), from.right(), 0, as_view(some));
+    auto const same = as_view(all).row_range(50, rows);
+    CHECK(std::equal(some.begin(), some.end(), same.data));
+  }
+  set_threads(before);
 }
 
 TEST_CASE("a row that is added to the product is what filling y with it and adding gives") {

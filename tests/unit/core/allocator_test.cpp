@@ -30,6 +30,22 @@ TEST_CASE("memory begins at a cache line, from 2 MiB on at a huge page, and all 
   }
 }
 
+TEST_CASE("what fills less than a huge page stands in one with others") {
+  if (!detail::shares_pages) {
+    return;
+  }
+  constexpr auto numbers = detail::shared_pages_from / sizeof(float);
+  std::vector<std::vector<float, allocator<float>>> blocks;
+  std::vector<std::uintptr_t> chunks;
+  for (int i = 0; i < 20; ++i) {  // 1.25 MiB
+    blocks.emplace_back(numbers);
+    chunks.push_back(reinterpret_cast<std::uintptr_t>(blocks.back().data()) /
+                     page_pool::chunk_size);
+  }
+  CHECK(detail::shared_pages().chunks() == 1);
+  CHECK(chunks == std::vector<std::uintptr_t>(20, chunks.front()));
+}
+
 TEST_CASE("matrices and vectors take their memory from there") {
   CHECK(is_aligned(make_matrix<double>({3, 5}).data(), 64));
   CHECK(is_aligned(make_vector<float>(7).data(), 64));

@@ -151,6 +151,8 @@ TEST_CASE("pieces of whole groups are all rows once, cheap ones are one piece") 
       CHECK(wrong == 0);
       if (rows * cost <= 1 << 16 || worker_count() == 1) {
         CHECK(pieces == 1);
+      } else {
+        CHECK(pieces <= std::max(worker_count(), rows / (16 * 8) + 1));
       }
     }
   }

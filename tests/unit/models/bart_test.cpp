@@ -5,6 +5,7 @@
 #include "eckart/models/generate.hpp"
 #define ECKART_DEFINE_ALLOCATION_COUNTER
 #include "support/allocation_counter.hpp"
+#include "support/matrix_check.hpp"
 #include "unit/models/bart_fixture.hpp"
 
 #include <doctest/doctest.h>
@@ -236,7 +237,9 @@ TEST_CASE("key lengths that do not fit the sentences are refused") {
   std::vector<token_id> const sources{0, 17, 5, 2, 0, 2};
   auto memory = make_matrix<double>({6, 32});
   using lengths = std::vector<index_t>;
-  CHECK_THROWS_AS(model.encoder()(sources, 2, lengths{3}, as_view(memory), scratch), shape_error);
+  CHECK(has(refusal<shape_error>(
+                [&] { model.encoder()(sources, 2, lengths{3}, as_view(memory), scratch); }),
+            "encoder: a batch of 2 with 1 key lengths"));
   CHECK_THROWS_AS(model.encoder()(sources, 2, lengths{3, 0}, as_view(memory), scratch),
                   shape_error);
   model.encoder()(sources, 2, lengths{3, 2}, as_view(memory), scratch);
@@ -244,6 +247,36 @@ TEST_CASE("key lengths that do not fit the sentences are refused") {
   auto x = make_matrix<double>({2, 32});
   CHECK_THROWS_AS(model.decoder()(std::vector<token_id>{2, 2}, state, as_view(x), scratch),
                   shape_error);
+}
+
+TEST_CASE("a batch that an encoder cuts into parts has the states of each sentence alone") {
+  auto const model = bart<double>::load(tiny_model());
+  workspace<double> scratch;
+  index_t const tokens = 37;
+  index_t const batch = 60 * worker_count();  // 2220 rows a thread
+  std::vector<token_id> sources;
+  std::vector<index_t> lengths;
+  for (index_t b = 0; b < batch; ++b) {
+    for (index_t i = 0; i < tokens; ++i) {
+      sources.push_back(static_cast<token_id>((7 * b + 3 * i + b * i) % 97));
+    }
+    lengths.push_back(1 + (5 * b) % tokens);
+  }
+  auto together = make_matrix<double>({batch * tokens, 32});
+  model.encoder()(sources, batch, lengths, as_view(together), scratch);
+  auto alone = make_matrix<double>({tokens, 32});
+  for (index_t const b : {index_t{0}, index_t{13}, batch / 2, batch - 1}) {
+    CAPTURE(b);
+    auto const first = static_cast<std::size_t>(b * tokens);
+    model.encoder()(std::span(sources).subspan(first, static_cast<std::size_t>(tokens)), 1,
+                    std::span(lengths).subspan(static_cast<std::size_t>(b), 1), as_view(alone),
+                    scratch);
+    // Sums of 64 numbers at most, a dozen of products and norms one after the other.
+    auto const bound = 12 * 64 * support::epsilon<double> * frobenius_norm<double>(as_view(alone));
+    CHECK(support::distance(as_view(std::as_const(alone)),
+                            as_view(std::as_const(together)).row_range(b * tokens, tokens)) <=
+          bound);
+  }
 }
 
 TEST_CASE("a position beyond the table is refused, the state stays") {

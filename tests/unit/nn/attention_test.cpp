@@ -225,7 +225,7 @@ TEST_CASE_TEMPLATE("tokens fed through a cache, in any pieces, equal all of them
       auto const row = exact(as_view(x).row_range(r * tokens, tokens));
       expected.push_back(plain_attention(layer, row, row, [](index_t query) { return query + 1; }));
     }
-    kv_cache<T> cache(of.width);
+    auto cache = layer.make_cache();
     cache.reset(rows, 1);
     for (index_t done = 0; done < tokens;) {
       auto const steps = random.integer(1, tokens - done);
@@ -252,7 +252,7 @@ TEST_CASE_TEMPLATE("after a reorder a row continues its parent", T, float, doubl
   auto const layer = random.attention<T>(3, width);
   auto const first = random.matrix<T>(3, width);
   auto const second = random.matrix<T>(2, width);
-  kv_cache<T> cache(width);
+  auto cache = layer.make_cache();
   cache.reset(3, 2);
   workspace<T> scratch;
   auto ignored = make_matrix<T>({3, width});
@@ -299,7 +299,7 @@ TEST_CASE_TEMPLATE("cross-attention equals plain loops over the source of each r
     CAPTURE(message(of.heads, " heads, width ", of.width, ", ", sentences, " x ", tokens, ", ",
                     rows, " x ", steps));
     auto const source = random.matrix<T>(sentences * tokens, of.width);
-    kv_cache<T> memory(of.width);
+    auto memory = layer.make_cache();
     layer.remember(as_view(source), sentences, memory, scratch);
     auto const x = random.matrix<T>(rows * steps, of.width);
     auto y = not_a_number<T>(rows * steps, of.width);
@@ -385,7 +385,7 @@ TEST_CASE_TEMPLATE("one layer for queries, keys and values equals three to the l
     };
     CHECK(std::ranges::equal(self_of(one, loops), self_of(three, loops)));
     auto const cached_of = [&](auto const& layer) {
-      kv_cache<T> cache(of.width);
+      auto cache = layer.make_cache();
       cache.reset(3, 1);
       auto y = not_a_number<T>(rows, of.width);
       layer.self(as_view(x), cache, as_view(y), scratch, loops);
@@ -449,7 +449,7 @@ TEST_CASE("an attention whose keys and values are its owner's refuses to make th
   auto y = random.matrix<double>(6, 4);
   auto const before = y;
   auto const left = "attention: its keys and values are left to its owner";
-  kv_cache<double> memory(4);
+  auto memory = whole.make_cache();
   auto qkv = make_matrix<double>({6, 12});
   CHECK(has(refusal<shape_error>([&] { part.project(as_view(x), as_view(qkv), scratch); }), left));
   CHECK(has(refusal<shape_error>([&] { part.self(as_view(x), 2, {}, false, as_view(y), scratch); }),
@@ -490,7 +490,7 @@ TEST_CASE("batches, lengths and sources that do not fit are refused, outputs and
   CHECK(has(self(2, {3}), "batch of 2 with 1 key lengths"));
   CHECK(has(self(2, {3, 0}), "sees none of 0 keys"));
 
-  kv_cache<double> memory(4);
+  auto memory = layer.make_cache();
   layer.remember(as_view(x), 2, memory, scratch);
   auto const cross = [&](lengths const& source_of, lengths const& key_lengths) {
     auto const what = refusal<shape_error>(
@@ -505,13 +505,20 @@ TEST_CASE("batches, lengths and sources that do not fit are refused, outputs and
   CHECK(has(cross({0, 1, 1}, {3}), "1 key lengths for 2 sentences"));
   CHECK(has(cross({0, 1, 1}, {3, 3, 3}), "3 key lengths for 2 sentences"));
 
-  kv_cache<double> cache(4);
+  auto cache = layer.make_cache();
   cache.reset(4, 2);
   CHECK_THROWS_AS(layer.self(as_view(x), cache, as_view(y), scratch), shape_error);
   cache.reset(3, 2);
   auto const narrow = as_view(y).col_range(0, 3);
   CHECK(has(refusal<shape_error>([&] { layer.self(as_view(x), cache, narrow, scratch); }),
             "input 6 x 4, output 6 x 3"));
+  kv_cache<double> other(1, 4);  // of the same width
+  other.reset(3, 2);
+  auto const heads = "attention: 2 heads of 2, a cache of 1 of 4";
+  CHECK(has(refusal<shape_error>([&] { layer.self(as_view(x), other, as_view(y), scratch); }),
+            heads));
+  CHECK(has(refusal<shape_error>([&] { layer.remember(as_view(x), 2, other, scratch); }), heads));
+  CHECK(other.length() == 0);
   CHECK(cache.length() == 0);
   CHECK(same(as_view(y), as_view(before)));
 }
@@ -528,14 +535,14 @@ TEST_CASE("no call takes more workspace than worksize() says") {
       call(scratch);
       return scratch.capacity() == reserved;
     };
-    kv_cache<double> memory(12);
+    auto memory = layer.make_cache();
     CHECK(fits(20, 20,
                [&](auto& scratch) { layer.self(as_view(x), 3, {}, false, as_view(y), scratch); }));
     CHECK(fits(1, 20, [&](auto& scratch) { layer.remember(as_view(x), 3, memory, scratch); }));
     CHECK(fits(60, 20, [&](auto& scratch) {
       layer.cross(as_view(x), memory, std::vector<index_t>{1, 1, 1, 1}, {}, as_view(y), scratch);
     }));
-    kv_cache<double> cache(12);
+    auto cache = layer.make_cache();
     cache.reset(3, 20);
     CHECK(fits(20, 20, [&](auto& scratch) { layer.self(as_view(x), cache, as_view(y), scratch); }));
   }
@@ -550,7 +557,7 @@ TEST_CASE("with its workspace at hand attention allocates nothing") {
   std::vector<index_t> const lengths{6, 2, 4};
   std::vector<index_t> const source_of{0, 0, 1, 1, 2, 2};
   workspace<float> scratch;
-  kv_cache<float> memory(width);
+  auto memory = layer.make_cache();
   auto const pass = [&] {
     layer.self(as_view(x), 3, lengths, false, as_view(y), scratch);
     layer.self(as_view(x), 3, {}, true, as_view(y), scratch);
@@ -571,7 +578,7 @@ TEST_CASE("cached attention allocates nothing within the capacity") {
   auto const x = random.matrix<float>(rows, width);
   auto y = make_matrix<float>({rows, width});
   workspace<float> scratch;
-  kv_cache<float> cache(width);
+  auto cache = layer.make_cache();
   cache.reset(rows, 12);
   std::vector<index_t> const parents{1, 1, 0, 3};
   scratch.reserve(layer.worksize(rows, 1, cache.capacity()));

@@ -47,16 +47,8 @@ class plain_cache {
       return false;
     }
     for (index_t r = 0; r < cache.rows(); ++r) {
-      auto const& row = rows_[static_cast<std::size_t>(r)];
-      auto const keys = cache.keys(r);
-      auto const values = cache.values(r);
-      shape2 const expected{static_cast<index_t>(row.size()), cache.width()};
-      if (keys.shape() != expected || values.shape() != expected) {
-        return false;
-      }
-      for (index_t t = 0; t < keys.rows; ++t) {
-        auto const& [key, value] = row[static_cast<std::size_t>(t)];
-        if (!std::ranges::equal(keys.row(t), key) || !std::ranges::equal(values.row(t), value)) {
+      for (index_t h = 0; h < cache.heads(); ++h) {
+        if (!head_equals(cache, r, h)) {
           return false;
         }
       }
@@ -65,6 +57,28 @@ class plain_cache {
   }
 
  private:
+  auto head_equals(kv_cache<T> const& cache, index_t r, index_t h) const -> bool {
+    auto const& row = rows_[static_cast<std::size_t>(r)];
+    auto const d = static_cast<std::size_t>(cache.head_width());
+    auto const keys = cache.keys(r, h);
+    auto const values = cache.values(r, h);
+    shape2 const expected{static_cast<index_t>(row.size()), cache.head_width()};
+    if (keys.shape() != expected || values.shape() != expected) {
+      return false;
+    }
+    auto const block_of = [&](std::vector<T> const& all) {
+      return std::span(all).subspan(static_cast<std::size_t>(h) * d, d);
+    };
+    for (index_t t = 0; t < keys.rows; ++t) {
+      auto const& [key, value] = row[static_cast<std::size_t>(t)];
+      if (!std::ranges::equal(keys.row(t), block_of(key)) ||
+          !std::ranges::equal(values.row(t), block_of(value))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   std::vector<std::vector<token>> rows_;
 };
 
@@ -82,7 +96,7 @@ void append_random(random_source& random, index_t steps, kv_cache<T>& cache,
 }  // namespace
 
 TEST_CASE("appended tokens stand behind the earlier ones of their row") {
-  kv_cache<float> cache(1);
+  kv_cache<float> cache(1, 1);
   cache.reset(2, 3);
   CHECK(cache.length() == 0);
   CHECK(cache.capacity() == 3);
@@ -94,10 +108,22 @@ TEST_CASE("appended tokens stand behind the earlier ones of their row") {
   auto const column = [](matrix_view<float const> m) {
     return std::vector<float>{m(0, 0), m(1, 0), m(2, 0)};
   };
-  CHECK(column(cache.keys(0)) == std::vector<float>{1, 2, 1});
-  CHECK(column(cache.keys(1)) == std::vector<float>{3, 4, 2});
-  CHECK(column(cache.values(0)) == std::vector<float>{5, 6, 5});
-  CHECK(column(cache.values(1)) == std::vector<float>{7, 8, 6});
+  CHECK(column(cache.keys(0, 0)) == std::vector<float>{1, 2, 1});
+  CHECK(column(cache.keys(1, 0)) == std::vector<float>{3, 4, 2});
+  CHECK(column(cache.values(0, 0)) == std::vector<float>{5, 6, 5});
+  CHECK(column(cache.values(1, 0)) == std::vector<float>{7, 8, 6});
+}
+
+TEST_CASE("the tokens of a head follow each other in memory") {
+  random_source random(7);
+  kv_cache<float> cache(3, 5);
+  cache.reset(2, 6);
+  append_random(random, 4, cache);
+  for (index_t h = 0; h < 3; ++h) {
+    CHECK(cache.keys(1, h).ld == 5);
+    CHECK(cache.values(1, h).ld == 5);
+  }
+  CHECK(cache.keys(1, 2).data - cache.keys(1, 1).data == 6 * 5);
 }
 
 TEST_CASE_TEMPLATE("any sequence of operations equals a model that copies lists", T, float,
@@ -105,7 +131,7 @@ TEST_CASE_TEMPLATE("any sequence of operations equals a model that copies lists"
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
     random_source random(seed);
-    kv_cache<T> cache(random.integer(1, 5));
+    kv_cache<T> cache(random.integer(1, 3), random.integer(1, 4));
     plain_cache<T> plain;
     auto const restart = [&] {
       auto const rows = random.integer(1, 6);
@@ -137,7 +163,7 @@ TEST_CASE_TEMPLATE("any sequence of operations equals a model that copies lists"
 
 TEST_CASE("a full cache doubles and keeps what it holds") {
   random_source random(1);
-  kv_cache<double> cache(3);
+  kv_cache<double> cache(3, 2);
   plain_cache<double> plain;
   cache.reset(4, 2);
   plain.reset(4);
@@ -155,25 +181,25 @@ TEST_CASE("a full cache doubles and keeps what it holds") {
 
 TEST_CASE("only the second row that continues another is copied") {
   random_source random(2);
-  kv_cache<float> cache(4);
+  kv_cache<float> cache(1, 4);
   cache.reset(5, 8);
   append_random(random, 3, cache);
-  auto const* const keys = cache.keys(0).data;
-  auto const* const values = cache.values(2).data;
+  auto const* const keys = cache.keys(0, 0).data;
+  auto const* const values = cache.values(2, 0).data;
   cache.reorder(std::vector<index_t>{0, 1, 2});
   CHECK(cache.rows() == 3);
-  CHECK(cache.keys(0).data == keys);
-  CHECK(cache.values(2).data == values);
+  CHECK(cache.keys(0, 0).data == keys);
+  CHECK(cache.values(2, 0).data == values);
   cache.reorder(std::vector<index_t>{2, 0, 2});
-  CHECK(cache.keys(1).data == keys);
-  CHECK(cache.values(0).data == values);
-  CHECK(cache.values(2).data != values);
-  CHECK(std::ranges::equal(cache.values(2).row(1), cache.values(0).row(1)));
+  CHECK(cache.keys(1, 0).data == keys);
+  CHECK(cache.values(0, 0).data == values);
+  CHECK(cache.values(2, 0).data != values);
+  CHECK(std::ranges::equal(cache.values(2, 0).row(1), cache.values(0, 0).row(1)));
 }
 
 TEST_CASE("within its capacity a cache appends and reorders without allocating") {
   random_source random(6);
-  kv_cache<float> cache(8);
+  kv_cache<float> cache(4, 2);
   cache.reset(4, 10);
   auto const tokens = random.matrix<float>(4, 8);
   auto const half = random.matrix<float>(2, 8);
@@ -201,7 +227,7 @@ TEST_CASE("within its capacity a cache appends and reorders without allocating")
 
 TEST_CASE("reset empties the cache and keeps the larger capacity") {
   random_source random(3);
-  kv_cache<float> cache(2);
+  kv_cache<float> cache(2, 1);
   cache.reset(2, 10);
   append_random(random, 4, cache);
   cache.reset(3, 5);
@@ -212,7 +238,7 @@ TEST_CASE("reset empties the cache and keeps the larger capacity") {
 
 TEST_CASE("a copy is a copy") {
   random_source random(4);
-  kv_cache<float> cache(2);
+  kv_cache<float> cache(2, 1);
   plain_cache<float> plain;
   cache.reset(2, 2);
   plain.reset(2);
@@ -225,7 +251,7 @@ TEST_CASE("a copy is a copy") {
 
 TEST_CASE("what does not fit is refused with the numbers, the cache stays") {
   random_source random(5);
-  kv_cache<float> cache(2);
+  kv_cache<float> cache(2, 1);
   auto const four = random.matrix<float>(4, 2);
   auto const wide = random.matrix<float>(4, 3);
   auto const odd = random.matrix<float>(3, 2);
@@ -246,7 +272,9 @@ TEST_CASE("what does not fit is refused with the numbers, the cache stays") {
             }),
             "row 1 from row 2 of 2"));
   CHECK_THROWS_AS(cache.reorder(std::vector<index_t>{-1}), shape_error);
-  CHECK(has(refusal<shape_error>([&] { cache.keys(2); }), "row 2 of 2"));
-  CHECK_THROWS_AS(cache.values(-1), shape_error);
+  CHECK(has(refusal<shape_error>([&] { cache.keys(2, 0); }), "head 0 of 2 of row 2 of 2"));
+  CHECK_THROWS_AS(cache.values(-1, 0), shape_error);
+  CHECK(has(refusal<shape_error>([&] { cache.keys(1, 2); }), "head 2 of 2 of row 1 of 2"));
+  CHECK_THROWS_AS(cache.values(1, -1), shape_error);
   CHECK(plain.equals(cache));
 }

@@ -126,9 +126,9 @@ struct bart_decoder {
     state.spare_.reserve(source_of.size());
     state.key_lengths.assign(key_lengths.begin(), key_lengths.end());
     for (auto const& layer : layers) {
-      state.self.emplace_back(layer.self_attn.width());
+      state.self.push_back(layer.self_attn.make_cache());
       state.self.back().reset(state.rows(), capacity);
-      state.cross.emplace_back(layer.encoder_attn.width());
+      state.cross.push_back(layer.encoder_attn.make_cache());
       if (!cross_kv_proj) {
         layer.encoder_attn.remember(memory, sentences, state.cross.back(), scratch, backend);
       }

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "eckart/core/parallel.hpp"
 #include "eckart/models/bart/schema.hpp"
 #include "eckart/nn/attention.hpp"
 #include "eckart/nn/embedding.hpp"
 #include "eckart/nn/feed_forward.hpp"
 #include "eckart/nn/layer_norm.hpp"
 
+#include <algorithm>
 #include <concepts>
 #include <span>
 #include <string>
@@ -30,10 +32,31 @@ struct bart_encoder_layer {
         ffn(weights.template read_feed_forward<T>(name)),
         final_layer_norm(weights.template read_layer_norm<T>(name + ".final_layer_norm")) {}
 
-  /// x (batch * tokens, d_model), in place.
+  /// x (batch * tokens, d_model), in place; some sentences after the others, so that what passes
+  /// between the products stays in the third cache.
   template <blas_backend<T> B>
   void operator()(matrix_view<T> x, index_t batch, std::span<index_t const> key_lengths,
                   workspace<T>& scratch, B const& backend) const {
+    auto const rows_at_once = encoder_rows * worker_count();
+    auto const tokens = x.rows / batch;
+    auto const parts = std::min(batch, (x.rows + rows_at_once - 1) / rows_at_once);
+    for (index_t part = 0; part < parts; ++part) {
+      auto const first = part * batch / parts;
+      auto const sentences = (part + 1) * batch / parts - first;
+      auto const lengths = key_lengths.empty()
+                               ? key_lengths
+                               : key_lengths.subspan(static_cast<std::size_t>(first),
+                                                     static_cast<std::size_t>(sentences));
+      run(x.row_range(first * tokens, sentences * tokens), sentences, lengths, scratch, backend);
+    }
+  }
+
+ private:
+  static constexpr index_t encoder_rows = 512;  // of x, for each thread
+
+  template <class B>
+  void run(matrix_view<T> x, index_t batch, std::span<index_t const> key_lengths,
+           workspace<T>& scratch, B const& backend) const {
     auto const frame = scratch.frame();
     auto const update = scratch.take_matrix(x.rows, x.cols);
     self_attn.self(x, batch, key_lengths, false, update, scratch, backend);
@@ -76,6 +99,10 @@ struct bart_encoder {
     }
     if (x.rows != count) {
       throw shape_error(message("encoder: ", count, " tokens into ", x.shape()));
+    }
+    if (!key_lengths.empty() && static_cast<index_t>(key_lengths.size()) != batch) {
+      throw shape_error(
+          message("encoder: a batch of ", batch, " with ", key_lengths.size(), " key lengths"));
     }
     auto const tokens = count / batch;
     for (index_t b = 0; b < batch; ++b) {
