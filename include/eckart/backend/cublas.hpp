@@ -48,12 +48,12 @@ class cublas {
     check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
                "cudaStreamCreateWithFlags");
     stream_.reset(stream);
-    workspace_ = device_buffer<unsigned char>(workspace_bytes);
+    workspace_ = device_buffer<unsigned char>(static_cast<index_t>(options.workspace));
     cublasHandle_t handle = nullptr;
     check_cublas(cublasCreate(&handle), "cublasCreate");
     handle_.reset(handle);
     check_cublas(cublasSetStream(handle, stream), "cublasSetStream");
-    check_cublas(cublasSetWorkspace(handle, workspace_.data(), workspace_bytes),
+    check_cublas(cublasSetWorkspace(handle, workspace_.data(), options.workspace),
                  "cublasSetWorkspace");
     // Partial sums of products of 16 bits stay in float.
     check_cublas(cublasSetMathMode(handle, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION),
@@ -63,6 +63,9 @@ class cublas {
   auto stream() const -> cudaStream_t { return stream_.get(); }
   auto handle() const -> cublasHandle_t { return handle_.get(); }
   auto device() const -> int { return options_.device; }
+  /// Working memory of products in this stream.
+  auto workspace() const -> void* { return workspace_.data(); }
+  auto workspace_bytes() const -> std::size_t { return options_.workspace; }
 
   /// Waits for everything that was started in the stream. Throws what it met.
   void synchronize() const {
@@ -193,8 +196,6 @@ class cublas {
   }
 
  private:
-  static constexpr std::size_t workspace_bytes = 32 << 20;  // what cuBLAS advises for Hopper
-
   // cuBLAS is column-major: a row-major c = p(a) q(b) is its c^T = q(b)^T p(a)^T.
   struct sizes {
     cublasOperation_t p, q;
@@ -223,7 +224,7 @@ class cublas {
 
   cublas_options options_;
   std::unique_ptr<std::remove_pointer_t<cudaStream_t>, detail::destroy_stream> stream_;
-  device_buffer<unsigned char> workspace_;
+  device_buffer<unsigned char> mutable workspace_;
   std::unique_ptr<std::remove_pointer_t<cublasHandle_t>, detail::destroy_cublas> handle_;
   std::tuple<detail::device_kernels<float>, detail::device_kernels<double>,
              detail::device_kernels<half>, detail::device_kernels<bfloat16>> mutable kernels_;

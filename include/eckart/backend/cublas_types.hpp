@@ -21,6 +21,7 @@ using accumulator_of = typename accumulator<T>::type;
 struct cublas_options {
   int device = 0;
   bool tf32 = false;  ///< factors of float products rounded to 10 bits: faster, less exact
+  std::size_t workspace = 32 << 20;  ///< bytes for products, what cuBLAS advises for Hopper
 };
 
 /// `count` matrices of one shape, whose addresses stand in the memory of the device.

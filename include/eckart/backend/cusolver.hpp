@@ -111,7 +111,56 @@ class cusolver {
     return answered(work);
   }
 
+  /// A = V diag(w) V^T for a symmetric A (n, n), of which the upper triangle is read and which
+  /// becomes V: w (n) rising.
+  template <real T>
+  auto syevd(index_t n, T* a, index_t lda, T* w) const -> int {
+    auto const type = type_of<T>();
+    std::size_t device_bytes = 0;
+    std::size_t host_bytes = 0;
+    check_cusolver(
+        cusolverDnXsyevd_bufferSize(handle_.get(), params_.get(), CUSOLVER_EIG_MODE_VECTOR, upper,
+                                    n, type, a, lda, type, w, type, &device_bytes, &host_bytes),
+        "cusolverDnXsyevd_bufferSize");
+    scratch work(device_bytes, host_bytes);
+    check_cusolver(cusolverDnXsyevd(handle_.get(), params_.get(), CUSOLVER_EIG_MODE_VECTOR, upper,
+                                    n, type, a, lda, type, w, type, work.on_device(), device_bytes,
+                                    work.on_host(), host_bytes, work.info()),
+                   "cusolverDnXsyevd");
+    return answered(work);
+  }
+
+  /// A = U^T U for a positive definite A (n, n), of which the upper triangle is read and becomes U.
+  template <real T>
+  auto potrf(index_t n, T* a, index_t lda) const -> int {
+    auto const type = type_of<T>();
+    std::size_t device_bytes = 0;
+    std::size_t host_bytes = 0;
+    check_cusolver(cusolverDnXpotrf_bufferSize(handle_.get(), params_.get(), upper, n, type, a, lda,
+                                               type, &device_bytes, &host_bytes),
+                   "cusolverDnXpotrf_bufferSize");
+    scratch work(device_bytes, host_bytes);
+    check_cusolver(
+        cusolverDnXpotrf(handle_.get(), params_.get(), upper, n, type, a, lda, type,
+                         work.on_device(), device_bytes, work.on_host(), host_bytes, work.info()),
+        "cusolverDnXpotrf");
+    return answered(work);
+  }
+
+  /// B (n, columns) <- A^-1 B with the U of potrf.
+  template <real T>
+  auto potrs(index_t n, index_t columns, T const* u, index_t ldu, T* b, index_t ldb) const -> int {
+    auto const type = type_of<T>();
+    scratch work(0, 0);
+    check_cusolver(cusolverDnXpotrs(handle_.get(), params_.get(), upper, n, columns, type, u, ldu,
+                                    type, b, ldb, work.info()),
+                   "cusolverDnXpotrs");
+    return answered(work);
+  }
+
  private:
+  static constexpr auto upper = CUBLAS_FILL_MODE_UPPER;
+
   // What a routine works in, and the place for its info behind it.
   class scratch {
    public:

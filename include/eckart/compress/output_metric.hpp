@@ -34,12 +34,11 @@ inline auto weighted_variance(vector<double> const& variance, output_metric cons
              : std::accumulate(variance.begin(), variance.end(), 0.0);
 }
 
-/// P with P^T P = M: the root of a diagonal, or the Cholesky factors of blocks.
-class metric_root {
+/// A metric that can be factored: the roots of its diagonal, and blocks that are definite.
+class definite_metric {
  public:
-  /// Of a metric for so many outputs. Throws shape_error, not_positive_definite, whose pivot counts
-  /// within a block. b³ / 3 FLOPs for a block of order b.
-  metric_root(output_metric const& metric, index_t outputs) : lower_(metric.blocks) {
+  /// Of a metric for so many outputs. Throws shape_error.
+  definite_metric(output_metric const& metric, index_t outputs) : blocks(metric.blocks) {
     if (metric.diagonal && !metric.blocks.empty()) {
       throw shape_error("fit: an output metric with a diagonal and blocks");
     }
@@ -48,20 +47,70 @@ class metric_root {
         throw shape_error(
             message("fit: ", metric.diagonal->size(), " output weights for ", outputs, " outputs"));
       }
-      diagonal_ = *metric.diagonal;
-      for (auto& value : *diagonal_) {
+      roots = *metric.diagonal;
+      for (auto& value : *roots) {
         if (!(value >= 0 && std::isfinite(value))) {
           throw shape_error(message("fit: an output weight is ", value));
         }
         value = std::sqrt(value);
       }
     }
-    if (!lower_.empty()) {
+    if (!blocks.empty()) {
       refuse_orders(outputs);
       lift(outputs);
-      for (auto& block : lower_) {
-        cholesky_work(as_view(block));
+    }
+  }
+
+  std::optional<vector<double>> roots;  ///< (m)
+  std::vector<matrix<double>> blocks;   ///< lower triangles
+
+ private:
+  void refuse_orders(index_t outputs) const {
+    index_t sum = 0;
+    for (auto const& block : blocks) {
+      auto const shape = as_view(block).shape();
+      if (shape.rows != shape.cols || shape.rows == 0) {
+        throw shape_error(message("fit: a block ", shape, " of an output metric"));
       }
+      sum += shape.rows;
+    }
+    if (sum != outputs) {
+      throw shape_error(
+          message("fit: an output metric of order ", sum, " for ", outputs, " outputs"));
+    }
+  }
+
+  // A semidefinite matrix has no Cholesky factor in floating point: a billionth of the mean
+  // diagonal is added, which the errors of a fit do not feel. A zero one becomes next to nothing.
+  // The mean is that of all blocks: lifted by its own, a zero block would have a root of 1e-100, by
+  // which solve() would divide what rounding has left in its rows.
+  void lift(index_t outputs) {
+    double sum = 0;
+    for (auto const& block : blocks) {
+      for (index_t i = 0; i < as_view(block).rows; ++i) {
+        sum += as_view(block)(i, i);
+      }
+    }
+    auto const level = std::max(1e-9 * sum / static_cast<double>(outputs), 1e-200);
+    for (auto& block : blocks) {
+      for (index_t i = 0; i < as_view(block).rows; ++i) {
+        as_view(block)(i, i) += level;
+      }
+    }
+  }
+};
+
+/// P with P^T P = M: the root of a diagonal, or the Cholesky factors of blocks.
+class metric_root {
+ public:
+  /// Of a metric for so many outputs. Throws shape_error, not_positive_definite, whose pivot counts
+  /// within a block. b³ / 3 FLOPs for a block of order b.
+  metric_root(output_metric const& metric, index_t outputs) {
+    definite_metric ready(metric, outputs);
+    diagonal_ = std::move(ready.roots);
+    lower_ = std::move(ready.blocks);
+    for (auto& block : lower_) {
+      cholesky_work(as_view(block));
     }
   }
 
@@ -96,40 +145,6 @@ class metric_root {
   }
 
  private:
-  void refuse_orders(index_t outputs) const {
-    index_t sum = 0;
-    for (auto const& block : lower_) {
-      auto const shape = as_view(block).shape();
-      if (shape.rows != shape.cols || shape.rows == 0) {
-        throw shape_error(message("fit: a block ", shape, " of an output metric"));
-      }
-      sum += shape.rows;
-    }
-    if (sum != outputs) {
-      throw shape_error(
-          message("fit: an output metric of order ", sum, " for ", outputs, " outputs"));
-    }
-  }
-
-  // A semidefinite matrix has no Cholesky factor in floating point: a billionth of the mean
-  // diagonal is added, which the errors of a fit do not feel. A zero one becomes next to nothing.
-  // The mean is that of all blocks: lifted by its own, a zero block would have a root of 1e-100, by
-  // which solve() would divide what rounding has left in its rows.
-  void lift(index_t outputs) {
-    double sum = 0;
-    for (auto const& block : lower_) {
-      for (index_t i = 0; i < as_view(block).rows; ++i) {
-        sum += as_view(block)(i, i);
-      }
-    }
-    auto const level = std::max(1e-9 * sum / static_cast<double>(outputs), 1e-200);
-    for (auto& block : lower_) {
-      for (index_t i = 0; i < as_view(block).rows; ++i) {
-        as_view(block)(i, i) += level;
-      }
-    }
-  }
-
   // rows <- L^-T rows, in place.
   static void solve_block(matrix<double> const& l, matrix_view<double> rows) {
     // Row-major L is L^T for LAPACK, and the rows of the transpose are the columns that it solves

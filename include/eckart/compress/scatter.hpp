@@ -136,6 +136,20 @@ void add_scatter(matrix_view<T const> product, double weight, vector<double> con
   });
 }
 
+/// The lower triangle becomes the mirror of the upper one, tile by tile.
+inline void mirror_upper(matrix_view<double> a) {
+  constexpr index_t tile = 32;  // both tiles stay in the first-level cache
+  for (index_t top = 0; top < a.rows; top += tile) {
+    for (index_t left = top; left < a.cols; left += tile) {
+      for (index_t i = top; i < std::min(top + tile, a.rows); ++i) {
+        for (index_t j = std::max(left, i + 1); j < std::min(left + tile, a.cols); ++j) {
+          a(j, i) = a(i, j);
+        }
+      }
+    }
+  }
+}
+
 inline void refuse_moments(char const* what, shape2 x, index_t width) {
   if (x.cols != width) {
     throw shape_error(message(what, ": rows of ", x.cols, " numbers, expected ", width));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/compress/fit_engine.hpp"
 #include "eckart/compress/scatter.hpp"
 
 #include <algorithm>
@@ -50,12 +51,12 @@ class input_moments {
 
   /// Adds the rows of x (rows, width). Throws shape_error, numerical_error for an entry that is not
   /// finite, before anything is added, and for one whose square is not.
-  template <matrix_like A>
-  void add(A const& a) {
+  template <matrix_like A, fit_engine Engine = host_engine>
+  void add(A const& a, Engine const& engine = {}) {
     auto const x = matrix_view<value_t<A> const>(as_view(a));
     detail::refuse_moments("input_moments", x.shape(), width());
     detail::refuse_non_finite_rows("input_moments", x, 0, x.rows);
-    add_rows(x);
+    add_rows(x, engine);
   }
 
   /// Adds the rows before the padding of x (batch * tokens, width), sentence after sentence. What
@@ -78,7 +79,7 @@ class input_moments {
       detail::refuse_non_finite_rows("input_moments", x, b * tokens, length(b));
     }
     for (index_t b = 0; b < batch; ++b) {
-      add_rows(x.row_range(b * tokens, length(b)));
+      add_rows(x.row_range(b * tokens, length(b)), host_engine());
     }
   }
 
@@ -87,12 +88,10 @@ class input_moments {
     auto result = scatter_;
     auto const c = as_view(result);
     auto const n = static_cast<double>(std::max<index_t>(count_, 1));
-    for (index_t i = 0; i < c.rows; ++i) {
-      for (index_t j = i; j < c.cols; ++j) {
-        c(i, j) /= n;
-        c(j, i) = c(i, j);
-      }
+    for (auto& sum : result) {
+      sum /= n;
     }
+    detail::mirror_upper(c);
     return result;
   }
 
@@ -111,25 +110,26 @@ class input_moments {
  private:
   friend class joint_moments;
 
-  template <real T>
-  void add_rows(matrix_view<T const> x) {
+  template <real T, class Engine>
+  void add_rows(matrix_view<T const> x, Engine const& engine) {
     for (index_t first = 0; first < x.rows; first += detail::moment_block) {
-      add_block(x.row_range(first, std::min(detail::moment_block, x.rows - first)));
+      add_block(x.row_range(first, std::min(detail::moment_block, x.rows - first)), engine);
     }
   }
 
-  template <real T>
-  void add_block(matrix_view<T const> x) {
+  template <real T, class Engine>
+  void add_block(matrix_view<T const> x, Engine const& engine) {
     auto const mean = detail::row_mean(x);
     auto const centred = detail::centred_rows(x, mean);
-    add_centred(matrix_view<T const>(as_view(centred)), mean);
+    add_centred(matrix_view<T const>(as_view(centred)), mean, engine);
   }
 
   // A block of rows less its mean.
-  template <real T>
-  void add_centred(matrix_view<T const> centred, vector<double> const& block_mean) {
+  template <real T, class Engine>
+  void add_centred(matrix_view<T const> centred, vector<double> const& block_mean,
+                   Engine const& engine) {
     auto product = make_matrix<T>({width(), width()});
-    openblas{}.upper_gram(centred, as_view(product));
+    engine.upper_gram(centred, as_view(product));
     detail::refuse_overflow("input_moments", matrix_view<T const>(as_view(product)));
     auto const step = detail::difference(block_mean, mean_);
     detail::add_scatter(
@@ -192,9 +192,9 @@ class joint_moments {
   auto output_mean() const -> vector<double> const& { return output_mean_; }
 
   /// Adds pairs of rows: t (rows, outputs), x (rows, inputs). Throws as input_moments.
-  template <matrix_like A, matrix_like B>
+  template <matrix_like A, matrix_like B, fit_engine Engine = host_engine>
   requires std::same_as<value_t<A>, value_t<B>>
-  void add(A const& outputs, B const& inputs) {
+  void add(A const& outputs, B const& inputs, Engine const& engine = {}) {
     auto const t = matrix_view<value_t<A> const>(as_view(outputs));
     auto const x = matrix_view<value_t<B> const>(as_view(inputs));
     detail::refuse_moments("joint_moments", t.shape(), static_cast<index_t>(output_mean_.size()));
@@ -206,7 +206,7 @@ class joint_moments {
     detail::refuse_non_finite_rows("joint_moments, inputs", x, 0, x.rows);
     for (index_t first = 0; first < x.rows; first += detail::moment_block) {
       auto const rows = std::min(detail::moment_block, x.rows - first);
-      add_block(t.row_range(first, rows), x.row_range(first, rows));
+      add_block(t.row_range(first, rows), x.row_range(first, rows), engine);
     }
   }
 
@@ -240,15 +240,15 @@ class joint_moments {
     return result;
   }
 
-  template <real T>
-  void add_block(matrix_view<T const> t, matrix_view<T const> x) {
+  template <real T, class Engine>
+  void add_block(matrix_view<T const> t, matrix_view<T const> x, Engine const& engine) {
     auto const t_mean = detail::row_mean(t);
     auto const x_mean = detail::row_mean(x);
     auto const t_centred = detail::centred_rows(t, t_mean);
     auto const x_centred = detail::centred_rows(x, x_mean);
     auto product = make_matrix<T>({t.cols, x.cols});
-    openblas{}.gemm(op::transpose, op::none, T{1}, matrix_view<T const>(as_view(t_centred)),
-                    matrix_view<T const>(as_view(x_centred)), T{0}, as_view(product));
+    engine.product_of_transpose(matrix_view<T const>(as_view(t_centred)), as_view(x_centred),
+                                as_view(product));
     detail::refuse_non_finite(matrix_view<T const>(as_view(product)),
                               "joint_moments, products of outputs and inputs");
     auto const before = inputs_.count();
@@ -256,7 +256,7 @@ class joint_moments {
     auto const t_step = detail::difference(t_mean, output_mean_);
     auto const x_step = detail::difference(x_mean, inputs_.mean());
     // May throw, so before anything changes here.
-    inputs_.add_centred(matrix_view<T const>(as_view(x_centred)), x_mean);
+    inputs_.add_centred(matrix_view<T const>(as_view(x_centred)), x_mean, engine);
     detail::add_scatter(
         matrix_view<T const>(as_view(product)), weight, t_step, x_step,
         [](index_t) { return index_t{0}; }, as_view(cross_scatter_));

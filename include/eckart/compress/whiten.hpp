@@ -1,13 +1,9 @@
 #pragma once
 
+#include "eckart/compress/fit_engine.hpp"
 #include "eckart/compress/fitted_basis.hpp"
-#include "eckart/compress/output_metric.hpp"
 #include "eckart/compress/statistics.hpp"
-#include "eckart/linalg/cholesky.hpp"
-#include "eckart/linalg/eigh.hpp"
-#include "eckart/linalg/matmul.hpp"
 #include "eckart/linalg/norm.hpp"
-#include "eckart/linalg/svd.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -64,72 +60,63 @@ inline void shrink(matrix<double>& c, double shrinkage) {
   }
 }
 
-/// Orthonormal U (m, r) and falling values, r = min(m, n), with a c a^T = U diag(values) U^T: by
-/// the eigenvectors of the product where it is the smaller matrix, else by the SVD of a c^(1/2).
-inline auto output_directions(matrix<double> const& a, matrix<double> const& c)
-    -> std::pair<vector<double>, matrix<double>> {
-  auto const shape = as_view(a).shape();
-  if (shape.rows <= shape.cols) {
-    auto pairs = eigh(matmul(op::none, matmul(a, c), op::transpose, a));
-    for (auto& value : pairs.values) {
-      value = std::max(value, 0.0);
+/// Euclidean norms of the columns, from rows in the order of their addresses.
+template <real T>
+auto column_norms(matrix_view<T const> a) -> std::vector<double> {
+  auto const cols = static_cast<std::size_t>(a.cols);
+  std::vector<double> largest(cols, 0.0);
+  for (index_t i = 0; i < a.rows; ++i) {
+    for (std::size_t j = 0; j < cols; ++j) {
+      largest[j] = std::max(largest[j], std::abs(static_cast<double>(a.row(i)[j])));
     }
-    return {std::move(pairs.values), std::move(pairs.vectors)};
   }
-  auto root = eigh(c);
-  for (auto& value : root.values) {
-    value = std::sqrt(std::max(value, 0.0));
+  std::vector<double> sums(cols, 0.0);
+  for (index_t i = 0; i < a.rows; ++i) {
+    for (std::size_t j = 0; j < cols; ++j) {
+      auto const x = largest[j] > 0 ? static_cast<double>(a.row(i)[j]) / largest[j] : 0.0;
+      sums[j] += x * x;
+    }
   }
-  openblas{}.scale_columns(as_span(std::as_const(root.values)), as_view(root.vectors));
-  auto f = svd(matmul(a, root.vectors));
-  for (auto& value : f.s) {
-    value *= value;
-  }
-  return {std::move(f.s), std::move(f.u)};
+  std::ranges::transform(sums, largest, sums.begin(),
+                         [](double sum, double size) { return size * std::sqrt(sum); });
+  return sums;
 }
 
 /// Column j of l and row j of r to the same norm, unless one is zero.
 template <real T>
 void balance(matrix_view<T> l, matrix_view<T> r) {
-  std::vector<T> column(static_cast<std::size_t>(l.rows));
+  auto factors = column_norms(matrix_view<T const>(l));
   for (index_t j = 0; j < l.cols; ++j) {
-    for (index_t i = 0; i < l.rows; ++i) {
-      column[static_cast<std::size_t>(i)] = l(i, j);
-    }
-    auto const of_l = euclidean_norm(column);
+    auto& factor = factors[static_cast<std::size_t>(j)];
     auto const of_r = euclidean_norm(r.row(j));
-    if (of_l > 0 && of_r > 0) {
-      auto const factor = std::sqrt(of_r) / std::sqrt(of_l);
-      for (index_t i = 0; i < l.rows; ++i) {
-        l(i, j) = static_cast<T>(static_cast<double>(l(i, j)) * factor);
-      }
-      for (T& x : r.row(j)) {
-        x = static_cast<T>(static_cast<double>(x) / factor);
-      }
+    factor = factor > 0 && of_r > 0 ? std::sqrt(of_r) / std::sqrt(factor) : 1;
+    for (T& x : r.row(j)) {
+      x = static_cast<T>(static_cast<double>(x) / factor);
     }
+  }
+  for (index_t i = 0; i < l.rows; ++i) {
+    std::ranges::transform(l.row(i), factors, l.row(i).begin(), [](T x, double factor) {
+      return static_cast<T>(static_cast<double>(x) * factor);
+    });
   }
 }
 
 /// The best layers of all ranks for the full-rank answer `best` (m, n) and inputs of covariance c.
-template <real T>
-auto basis_of(matrix<double> best, matrix<double> const& c, output_metric const& metric)
-    -> fitted_basis<T> {
-  auto const root = metric_root(metric, as_view(best).rows);
-  auto const a = root.times(std::move(best));
-  auto [values, u] = output_directions(a, c);
+template <real T, fit_engine Engine>
+auto basis_of(matrix<double> best, matrix<double> const& c, output_metric const& metric,
+              Engine const& engine) -> fitted_basis<T> {
+  auto factors = engine.factors(std::move(best), c, metric);
   fitted_basis<T> result;
-  result.energy = std::accumulate(values.begin(), values.end(), 0.0);
-  result.losses = std::move(values);
+  result.energy = std::accumulate(factors.losses.begin(), factors.losses.end(), 0.0);
+  result.losses = std::move(factors.losses);
   auto const in_type = [](matrix<double> const& from) {
     auto to = make_matrix<T>(as_view(from).shape());
     std::ranges::transform(from, to.begin(), [](double x) { return static_cast<T>(x); });
     return to;
   };
-  auto right = matmul(op::transpose, u, op::none, a);
-  auto left = root.solve(std::move(u));
-  balance(as_view(left), as_view(right));
-  result.right = in_type(right);
-  result.left = in_type(left);
+  balance(as_view(factors.left), as_view(factors.right));
+  result.right = in_type(factors.right);
+  result.left = in_type(factors.left);
   return result;
 }
 
@@ -159,9 +146,10 @@ inline auto times(matrix<double> const& w, vector<double> const& x) -> vector<do
 /// inputs of these moments: the error is that of the outputs, weighed by the metric. A matrix of
 /// order min(m, n) is decomposed in double, about 10 min(m, n)² max(m, n) FLOPs. Without rows only
 /// a shrinkage makes sense. Throws shape_error, numerical_error for weights that are not finite.
-template <matrix_like A>
+template <matrix_like A, fit_engine Engine = host_engine>
 auto fit(A const& w, std::span<value_t<A> const> bias, input_moments const& inputs,
-         fit_options options = {}, output_metric const& metric = {}) -> fitted_basis<value_t<A>> {
+         fit_options options = {}, output_metric const& metric = {}, Engine const& engine = {})
+    -> fitted_basis<value_t<A>> {
   using T = value_t<A>;
   auto const weight = matrix_view<T const>(as_view(w));
   detail::refuse_moments("fit", weight.shape(), inputs.width());
@@ -182,7 +170,7 @@ auto fit(A const& w, std::span<value_t<A> const> bias, input_moments const& inpu
   for (std::size_t i = 0; i < bias.size(); ++i) {
     origin(i) += static_cast<double>(bias[i]);
   }
-  auto result = detail::basis_of<T>(std::move(wide), c, metric);
+  auto result = detail::basis_of<T>(std::move(wide), c, metric, engine);
   result.mean = std::move(mean);
   result.at_origin = std::move(origin);
   return result;
@@ -196,9 +184,9 @@ auto fit(A const& w, std::span<value_t<A> const> bias, input_moments const& inpu
 /// 4). m n² + n³/3 FLOPs more than the other. With blocks as a metric, or without the outputs'
 /// variance, the part that no linear layer answers is not known and counts as none. Throws
 /// shape_error, not_positive_definite where a singular covariance has no ridge.
-template <real T>
-auto fit(joint_moments const& moments, double ridge, output_metric const& metric = {})
-    -> fitted_basis<T> {
+template <real T, fit_engine Engine = host_engine>
+auto fit(joint_moments const& moments, double ridge, output_metric const& metric = {},
+         Engine const& engine = {}) -> fitted_basis<T> {
   if (!(ridge >= 0 && std::isfinite(ridge))) {
     throw shape_error(message("fit: a ridge of ", ridge));
   }
@@ -211,9 +199,8 @@ auto fit(joint_moments const& moments, double ridge, output_metric const& metric
     as_view(c)(i, i) += level > 0 ? ridge * level : 1;
   }
   auto best = moments.cross_covariance();
-  auto factor = cholesky(c);
-  cholesky_solve_work(as_view(std::as_const(factor)), as_view(best));
-  auto result = detail::basis_of<T>(std::move(best), c, metric);
+  engine.solve(c, as_view(best));
+  auto result = detail::basis_of<T>(std::move(best), c, metric, engine);
   if (auto const variance = moments.output_variance(); variance && metric.blocks.empty()) {
     // What the regression does not reach of the outputs' variance is lost at every rank.
     auto const explained = result.energy;
@@ -227,10 +214,11 @@ auto fit(joint_moments const& moments, double ridge, output_metric const& metric
 
 /// Plain SVD as a basis: the losses are the squared singular values, as for inputs that are all
 /// alike, and the bias stays.
-template <matrix_like A>
-auto svd_basis(A const& w, std::span<value_t<A> const> bias) -> fitted_basis<value_t<A>> {
+template <matrix_like A, fit_engine Engine = host_engine>
+auto svd_basis(A const& w, std::span<value_t<A> const> bias, Engine const& engine = {})
+    -> fitted_basis<value_t<A>> {
   using T = value_t<A>;
-  auto f = svd(w);
+  auto f = engine.decompose(w);
   auto const shape = matrix_view<T const>(as_view(w)).shape();
   fitted_basis<T> result;
   result.losses = make_vector<double>(static_cast<index_t>(f.s.size()));

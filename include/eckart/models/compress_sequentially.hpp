@@ -33,19 +33,21 @@ struct sequential_options {
 namespace detail {
 
 /// Fits each site on what the walk tells, and puts the layers into the changing model.
-template <real T>
+template <real T, fit_engine Engine>
 class sequential_fitter {
  public:
   sequential_fitter(bart<T> const& original, bart<T>& changing, calibration_tokens const& data,
                     bart_bases<T> const& bases, compression_plan const& plan,
-                    sequential_options<T> const& options, site_progress const& progress)
+                    sequential_options<T> const& options, site_progress const& progress,
+                    Engine const& engine)
       : original_(original),
         layers_(bart_layers(original)),
         changing_(changing),
         bases_(bases),
         end_(data.targets),
         options_(options),
-        progress_(progress) {
+        progress_(progress),
+        engine_(engine) {
     for (auto const& planned : plan.layers) {
       if (planned.stored_as != form::dense) {
         planned_.emplace(planned.name, planned);
@@ -103,7 +105,7 @@ class sequential_fitter {
     if (!moments_) {
       moments_.emplace(outputs.cols, inputs.cols);
     }
-    moments_->add(outputs, inputs);
+    moments_->add(outputs, inputs, engine_);
   }
 
   /// Puts in what is known of a site; the other planned layers of it are missing.
@@ -142,14 +144,14 @@ class sequential_fitter {
     if (site.can_be_joint() && missing_.contains(site.name)) {
       auto const joint = joint_layer(members_of(site, original_));
       put(site.name, fit<T>(targets_of(joint.dense_weight(), as_span(*joint.bias())),
-                            options_.ridge, joint_metric(site.members, bases_)));
+                            options_.ridge, joint_metric(site.members, bases_), engine_));
       return;
     }
     for (auto const& name : site.members) {
       if (missing_.contains(name)) {
         auto const& layer = layer_named(layers_, name);
         put(name, fit<T>(targets_of(layer.dense_weight(), layer.bias()), options_.ridge,
-                         metric_of(bases_.metrics, name)));
+                         metric_of(bases_.metrics, name), engine_));
       }
     }
   }
@@ -172,6 +174,7 @@ class sequential_fitter {
   end_matcher<T> end_;
   sequential_options<T> const& options_;
   site_progress const& progress_;
+  Engine const& engine_;
   index_t done_ = 0;
 };
 
@@ -179,15 +182,18 @@ class sequential_fitter {
 
 /// The model of a plan with each layer fitted, from the first to the last, to the inputs that the
 /// layers before it really produce, so that it mends what they have lost (compress/whiten.hpp, the
-/// function fit of joint moments). Two forward passes and the moments; no gradients.
-template <real T>
+/// function fit of joint moments). The engine multiplies and decomposes. Two forward passes and the
+/// moments; no gradients.
+template <real T, fit_engine Engine = host_engine>
 auto compress_sequentially(bart<T> const& original, calibration_tokens const& data,
                            bart_bases<T> const& bases, compression_plan const& plan,
                            sequential_options<T> const& options = {},
-                           site_progress const& progress = {}) -> bart<T> {
+                           site_progress const& progress = {}, Engine const& engine = {})
+    -> bart<T> {
   refuse_overlap(original.config(), plan);
   auto changing = original;
-  detail::sequential_fitter<T> fitter(original, changing, data, bases, plan, options, progress);
+  detail::sequential_fitter<T, Engine> fitter(original, changing, data, bases, plan, options,
+                                              progress, engine);
   walk(original, std::as_const(changing), data, fitter);
   fitter.match_end();
   return changing;

@@ -128,12 +128,12 @@ auto joint_metric(std::vector<std::string> const& members, bart_bases<T> const& 
 
 }  // namespace detail
 
-/// Fits every layer that matches a target, each by itself. Throws shape_error if a target matches
-/// nothing or moments are missing.
-template <real T>
+/// Fits every layer that matches a target, each by itself; the engine decomposes. Throws
+/// shape_error if a target matches nothing or moments are missing.
+template <real T, fit_engine Engine = host_engine>
 auto fit_layers(bart<T> const& model, bart_moments const& moments,
                 std::span<std::string const> targets, bart_fit_options const& options = {},
-                site_progress const& progress = {}) -> bart_bases<T> {
+                site_progress const& progress = {}, Engine const& engine = {}) -> bart_bases<T> {
   auto const layers = detail::layers_to_replace(model, targets);
   bart_bases<T> bases;
   bases.metrics = options.metrics;
@@ -149,8 +149,8 @@ auto fit_layers(bart<T> const& model, bart_moments const& moments,
         auto const& layer = detail::layer_named(layers, name);
         auto basis = options.whitened ? fit(layer.dense_weight(), layer.bias(),
                                             detail::moments_at(moments, site.name), options.fit,
-                                            detail::metric_of(bases.metrics, name))
-                                      : svd_basis(layer.dense_weight(), layer.bias());
+                                            detail::metric_of(bases.metrics, name), engine)
+                                      : svd_basis(layer.dense_weight(), layer.bias(), engine);
         bases.scales[name] = detail::inverse_or_zero(basis.energy);
         detail::scale_losses(basis, bases.scales[name]);
         bases.layers.emplace(name, std::move(basis));
@@ -163,9 +163,9 @@ auto fit_layers(bart<T> const& model, bart_moments const& moments,
 /// Adds the joint layers whose members have all been fitted. Their members count by the scales of
 /// their losses, so weigh() comes before. Not for plain SVD, which has no moments. Throws
 /// shape_error if moments are missing.
-template <real T>
+template <real T, fit_engine Engine = host_engine>
 void fit_joint_layers(bart<T> const& model, bart_moments const& moments, bart_bases<T>& bases,
-                      fit_options const& options = {}) {
+                      fit_options const& options = {}, Engine const& engine = {}) {
   for (auto const& site : bart_sites(model.config())) {
     if (!site.can_be_joint() || !std::ranges::all_of(site.members, [&](auto const& name) {
           return bases.scales.contains(name);
@@ -173,9 +173,10 @@ void fit_joint_layers(bart<T> const& model, bart_moments const& moments, bart_ba
       continue;
     }
     auto const joint = joint_layer(detail::members_of(site, model));
-    bases.layers.insert_or_assign(site.name, fit(joint.dense_weight(), as_span(*joint.bias()),
-                                                 detail::moments_at(moments, site.name), options,
-                                                 detail::joint_metric(site.members, bases)));
+    bases.layers.insert_or_assign(
+        site.name,
+        fit(joint.dense_weight(), as_span(*joint.bias()), detail::moments_at(moments, site.name),
+            options, detail::joint_metric(site.members, bases), engine));
   }
 }
 

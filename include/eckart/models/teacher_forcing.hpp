@@ -109,6 +109,39 @@ inline void check_example(bart_config const& c, std::span<token_id const> source
   }
 }
 
+/// Throws shape_error for examples that do not go together or that the model cannot read.
+inline void check_examples(bart_config const& c, std::span<std::vector<token_id> const> sources,
+                           std::span<std::vector<token_id> const> labels, index_t batch_size) {
+  if (sources.size() != labels.size() || batch_size < 1) {
+    throw shape_error(message("teacher_forced_loss: ", sources.size(), " sources, ", labels.size(),
+                              " sequences of labels, ", batch_size, " examples at a time"));
+  }
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    check_example(c, sources[i], labels[i], message("teacher_forced_loss: example ", i));
+  }
+}
+
+/// append(sources, labels, losses) for so many examples at a time. Errors of the numbers tell
+/// which example they are of.
+template <class Append>
+auto losses_of_batches(std::span<std::vector<token_id> const> sources,
+                       std::span<std::vector<token_id> const> labels, index_t batch_size,
+                       Append append) -> std::vector<token_loss> {
+  std::vector<token_loss> losses;
+  losses.reserve(sources.size());
+  auto const step = static_cast<std::size_t>(batch_size);
+  for (std::size_t first = 0; first < sources.size(); first += step) {
+    auto const count = std::min(step, sources.size() - first);
+    try {
+      append(sources.subspan(first, count), labels.subspan(first, count), losses);
+    } catch (numerical_error const& e) {
+      throw numerical_error(message("teacher_forced_loss: example ", losses.size(), ": ", e.what()),
+                            e.info);
+    }
+  }
+  return losses;
+}
+
 /// Encodes the sources into memory (sentences * source tokens, d_model) and decodes the targets
 /// into hidden (sentences * target tokens, d_model), all positions at once. Padding behind a target
 /// changes nothing before it, for the decoder is causal.
@@ -185,29 +218,13 @@ template <real T>
 auto teacher_forced_loss(bart<T> const& model, std::span<std::vector<token_id> const> sources,
                          std::span<std::vector<token_id> const> labels, index_t batch_size = 8)
     -> std::vector<token_loss> {
-  if (sources.size() != labels.size() || batch_size < 1) {
-    throw shape_error(message("teacher_forced_loss: ", sources.size(), " sources, ", labels.size(),
-                              " sequences of labels, ", batch_size, " examples at a time"));
-  }
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    detail::check_example(model.config(), sources[i], labels[i],
-                          message("teacher_forced_loss: example ", i));
-  }
+  detail::check_examples(model.config(), sources, labels, batch_size);
   workspace<T> scratch;
-  std::vector<token_loss> losses;
-  losses.reserve(sources.size());
-  auto const step = static_cast<std::size_t>(batch_size);
-  for (std::size_t first = 0; first < sources.size(); first += step) {
-    auto const count = std::min(step, sources.size() - first);
-    try {
-      detail::append_losses(model, sources.subspan(first, count), labels.subspan(first, count),
-                            scratch, losses);
-    } catch (numerical_error const& e) {
-      throw numerical_error(message("teacher_forced_loss: example ", losses.size(), ": ", e.what()),
-                            e.info);
-    }
-  }
-  return losses;
+  return detail::losses_of_batches(
+      sources, labels, batch_size,
+      [&](auto some_sources, auto some_labels, std::vector<token_loss>& losses) {
+        detail::append_losses(model, some_sources, some_labels, scratch, losses);
+      });
 }
 
 /// What a model computes of one example under teacher forcing.

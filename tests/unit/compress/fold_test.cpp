@@ -126,7 +126,7 @@ TEST_CASE_TEMPLATE("folding leaves a padded, causal or cross attention as it is,
         });
         CHECK(misfit(as_view(y).row_range(b * tokens, tokens), expected) <= 1);
       }
-      kv_cache<T> memory(15);
+      auto memory = folded.make_cache();
       folded.remember(as_view(x), 2, memory, scratch);
       auto const queries = random.matrix<T>(3, 15);
       auto z = make_matrix<T>({3, 15});
@@ -155,7 +155,7 @@ TEST_CASE_TEMPLATE("a folded attention that is fed through a cache equals the or
   auto const all = exact(as_view(x));
   auto const expected =
       expected_of(original, folded, all, all, [](index_t query) { return query + 1; });
-  kv_cache<T> cache(10);
+  auto cache = folded.make_cache();
   cache.reset(1, 6);
   for (index_t i = 0; i < 6; ++i) {
     auto y = make_matrix<T>({1, 10});
