@@ -198,7 +198,7 @@ class bench_program {
     return one->generate(batch, tokens, beams, new_tokens, repeats_);
   }
 
-  cublas backend_;
+  cublas backend_{cublas_options{.workspace = 16 << 20}};  // as eckart summarize has it
   hosts hosts_;
   int repeats_;
   machines<float> singles_;

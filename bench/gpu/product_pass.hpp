@@ -168,6 +168,29 @@ class pass_of final : public product_pass {
   Multiply multiply_by_;
 };
 
+/// A pass through two factors. `by` is the last argument of apply_work.
+template <class T, class Backend>
+auto make_two_factor_pass(product const& p, eckart::cublas const& backend,
+                          number_source<T>& numbers, Backend const& by)
+    -> std::unique_ptr<product_pass> {
+  using factors = eckart::device_low_rank<T, eckart::two_factor>;
+  auto const scratch = std::make_shared<eckart::device_workspace<T>>();
+  auto const make = [&] { return factors(numbers(p.w.rows, p.rank), numbers(p.rank, p.w.cols)); };
+  auto const multiply = [&by, scratch](factors const& w, auto x, auto y) {
+    scratch->reserve(eckart::apply_worksize(w, x.rows));
+    apply_work(x, w, y, *scratch, by);  // that of its namespace which takes `by`
+  };
+  return std::make_unique<pass_of<T, factors, decltype(multiply)>>(p, backend, numbers, make,
+                                                                   multiply);
+}
+
+/// The same by what the build has: fused_cublas with nvcc (two_factor_pass.cu), else cublas
+/// (two_factor_pass.cpp).
+auto make_two_factor_pass(product const& p, eckart::cublas const& backend,
+                          number_source<float>& numbers) -> std::unique_ptr<product_pass>;
+auto make_two_factor_pass(product const& p, eckart::cublas const& backend,
+                          number_source<eckart::half>& numbers) -> std::unique_ptr<product_pass>;
+
 /// A pass of the product p in numbers of type T.
 template <class T>
 auto make_pass(product const& p, eckart::cublas const& backend, number_source<T>& numbers)
@@ -186,15 +209,9 @@ auto make_pass(product const& p, eckart::cublas const& backend, number_source<T>
         });
   }
   auto scratch = std::make_shared<eckart::device_workspace<T>>();
-  auto const by_factors = [&backend, scratch](auto const& w, auto x, auto y) {
-    scratch->reserve(eckart::apply_worksize(w, x.rows));
-    eckart::apply_work(x, w, y, *scratch, backend);
-  };
   auto const k = p.rank;
   if (p.stored_as == form::two_factor) {
-    using factors = eckart::device_low_rank<T, eckart::two_factor>;
-    return started([&, m = m, n = n] { return factors(numbers(m, k), numbers(k, n)); },
-                   std::type_identity<factors>{}, by_factors);
+    return make_two_factor_pass(p, backend, numbers);
   }
   // Kept rows all over the matrix, as pivots are.
   std::vector<index_t> places(static_cast<std::size_t>(m));
@@ -207,7 +224,11 @@ auto make_pass(product const& p, eckart::cublas const& backend, number_source<T>
       [&, m = m, n = n] {
         return factors(numbers(k, n), numbers(m - k, k), places, backend.stream());
       },
-      std::type_identity<factors>{}, by_factors);
+      std::type_identity<factors>{},
+      [&backend, scratch](auto const& w, auto x, auto y) {
+        scratch->reserve(eckart::apply_worksize(w, x.rows));
+        eckart::apply_work(x, w, y, *scratch, backend);
+      });
 }
 
 }  // namespace bench

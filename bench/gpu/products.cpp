@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <array>
 #include <cstdio>
 #include <iostream>
 #include <optional>
@@ -121,7 +122,8 @@ struct grid {
   std::vector<index_t> row_counts{1, 8, 64, 512, 2048, 8192};
   std::vector<index_t> ranks{64,  128, 192, 256, 320, 384,  448,  512,
                              576, 640, 704, 768, 896, 1024, 1536, 2048};
-  std::vector<shape2> shapes{{768, 768}, {1024, 1024}, {3072, 768}, {4096, 4096}};
+  std::array<shape2, 4> shapes{shape2{768, 768}, shape2{1024, 1024}, shape2{3072, 768},
+                               shape2{4096, 4096}};
   int repeats = 5;
 };
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import linear
 
-SHAPES = [(768, 768), (1024, 1024), (3072, 768), (4096, 4096)]
+SHAPES = [(768, 768), (1024, 1024), (3072, 768), (768, 3072), (4096, 4096)]
 NUMBERS = {"fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -128,9 +128,9 @@ def measure(eckart: Eckart, work: Work, rounds: int) -> Result:
     return Result(work, statistics.median(ours), statistics.median(theirs))
 
 
-def works(rows: list[int], ranks: list[int]) -> list[Work]:
+def works(numbers: list[str], rows: list[int], ranks: list[int]) -> list[Work]:
     return [Work(number, m, n, rank, count)
-            for number in NUMBERS for m, n in SHAPES for count in rows
+            for number in numbers for m, n in SHAPES for count in rows
             for rank in [0] + [k for k in ranks if k < min(m, n)]]
 
 
@@ -172,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", help="eckart's side, bench_gpu_products")
+    parser.add_argument("--numbers", nargs="+", choices=sorted(NUMBERS), default=list(NUMBERS))
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 64, 512, 2048, 8192])
     parser.add_argument("--ranks", type=int, nargs="+", default=[64, 128, 192, 256, 384, 512, 1024])
     parser.add_argument("--rounds", type=int, default=5, help="timed turns of each")
@@ -187,7 +188,7 @@ def main() -> None:
           "limit: to what FLOPs, and FLOPs or memory, predict from the dense product")
     print("                W  rows  rank    eckart   PyTorch  ratio   gain of FLOPs of limit")
     results, dense = [], None
-    for work in works(options.rows, options.ranks):
+    for work in works(options.numbers, options.rows, options.ranks):
         result = measure(eckart, work, options.rounds)
         dense = result if work.rank == 0 else dense
         print_line(result, dense, peak)

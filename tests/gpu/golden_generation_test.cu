@@ -1,20 +1,18 @@
 #include "eckart/gpu/bart/generate.cuh"
-#include "eckart/models/bart/load.hpp"
 #include "eckart/models/compress_bart.hpp"
 
-#include "support/golden_options.hpp"
+#include "support/golden_generation.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <iostream>
+#include <memory>
 #include <string>
 
 using namespace eckart;
-using golden::check_score;
 using golden::options_with;
 using golden::special_tokens_only;
-using golden::unpadded;
 
 namespace {
 
@@ -28,59 +26,25 @@ auto is_refused(nlohmann::json const& settings) -> bool {
                              [&](auto const& name) { return settings.contains(name); });
 }
 
+/// Writers of models in float on one device.
+auto on_the_device() {
+  return [backend = std::make_shared<cublas>()](bart<float> const& from) {
+    auto const model = std::make_shared<device_bart<float>>(from, *backend);
+    return [backend, model, write = device_generator<float>(*model)](
+               auto const& sources, generation_options const& options) mutable {
+      return write(sources, options);
+    };
+  };
+}
+
 }  // namespace
 
 TEST_CASE("in float every generation of the tiny models is Hugging Face's, scores included") {
-  cublas const backend;
-  int compared = 0;
-  for (std::string const name : golden::tiny_models) {
-    CAPTURE(name);
-    auto const json = read_json(golden::directory() / name / "golden.json");
-    device_bart<float> const model(bart<float>::load(golden::directory() / name), backend);
-    device_generator<float> write(model);
-    auto const base = load_generation_options(golden::directory() / name);
-    auto const lengths = golden::lengths(json["attention_mask"]);
-    for (auto const& one : json["generate"]) {
-      CAPTURE(one["settings"].dump());
-      auto const sample = one["sample"].get<std::size_t>();
-      auto source = json["input_ids"][sample].get<golden::ids>();
-      source.resize(static_cast<std::size_t>(lengths[sample]));
-      auto const sources = std::vector<golden::ids>{source};
-      auto const best = write(sources, options_with(base, one["settings"])).at(0).at(0);
-      CHECK(best.ids == unpadded(one["ids"].get<golden::ids>(), 1));
-      if (!one["score"].is_null()) {
-        check_score(best.score, one["score"].get<double>());
-      }
-      ++compared;
-    }
-  }
-  CHECK(compared == 4 * 22);
+  golden::check_tiny_generations(on_the_device());
 }
 
 TEST_CASE("in float a padded batch gives Hugging Face's rows") {
-  cublas const backend;
-  for (std::string const name : golden::tiny_models) {
-    CAPTURE(name);
-    auto const json = read_json(golden::directory() / name / "golden.json");
-    device_bart<float> const model(bart<float>::load(golden::directory() / name), backend);
-    auto const lengths = golden::lengths(json["attention_mask"]);
-    std::vector<golden::ids> sources;
-    for (std::size_t s = 0; s < lengths.size(); ++s) {
-      sources.push_back(json["input_ids"][s].get<golden::ids>());
-      sources.back().resize(static_cast<std::size_t>(lengths[s]));
-    }
-    auto options = load_generation_options(golden::directory() / name);
-    options.num_beams = 4;
-    options.no_repeat_ngram_size = 3;
-    options.max_length = 20;
-    options.early_stopping = stop_early::yes;
-    options.length_penalty = 1.0;
-    std::vector<golden::ids> rows;
-    for (auto const& found : generate(model, sources, options)) {
-      rows.push_back(found.at(0).ids);
-    }
-    CHECK(pad_rows(rows, 1) == json["generate_batched_beam4"].get<std::vector<golden::ids>>());
-  }
+  golden::check_padded_batches(on_the_device());
 }
 
 TEST_CASE(
@@ -103,79 +67,26 @@ TEST_CASE(
         continue;
       }
       auto const found = write(sources, options).at(0);
-      REQUIRE(found.size() == one["ids"].size());
-      for (std::size_t i = 0; i < found.size(); ++i) {
-        CHECK(found[i].ids == unpadded(one["ids"][i].get<golden::ids>(), 1));
-        if (!one["scores"].is_null()) {
-          check_score(found[i].score, one["scores"][i].get<double>());
-        }
-      }
+      golden::check_sequences(found, one);
     }
     CHECK(refused == 6 * 8);  // settings of each: greedy and beams, forced BOS or none, two samples
   }
 }
 
 TEST_CASE("in float the summarizer writes Hugging Face's ids, with and without forced BOS") {
-  cublas const backend;
-  auto const free = read_json(golden::directory() / "summarizer.json");
-  auto const forced = read_json(golden::directory() / "summarizer_forced_bos.json");
-  device_bart<float> const model(bart<float>::load(golden::embedded_model()), backend);
-  device_generator<float> write(model);
-  int compared = 0;
-  for (std::size_t i = 0; i < free["cases"].size(); ++i) {
-    auto const& one = free["cases"][i];
-    auto const& other = forced["cases"].at(i);
-    CAPTURE(one["id"].get<std::string>());
-    auto const sources = std::vector<golden::ids>{one["input_ids"].get<golden::ids>()};
-    for (std::string const setting : {"greedy", "beam4", "beam4_ngram2"}) {
-      CAPTURE(setting);
-      auto options = options_with(special_tokens_only(), free["generation"][setting]);
-      CHECK(write(sources, options).at(0).at(0).ids == one[setting + "_ids"].get<golden::ids>());
-      options.forced_bos_token_id = 0;
-      auto const best = write(sources, options).at(0).at(0);
-      CHECK(best.ids == other[setting + "_ids"].get<golden::ids>());
-      if (!other[setting + "_score"].is_null()) {
-        check_score(best.score, other[setting + "_score"].get<double>());
-      }
-      ++compared;
-    }
-  }
-  CHECK(compared == 3 * 12);
+  golden::check_summaries(on_the_device());
 }
 
 TEST_CASE("in float a batch of all dialogues gives each dialogue the ids that it gets alone") {
-  cublas const backend;
-  auto const json = read_json(golden::directory() / "summarizer.json");
-  device_bart<float> const model(bart<float>::load(golden::embedded_model()), backend);
-  std::vector<golden::ids> sources;
-  for (auto const& one : json["cases"]) {
-    sources.push_back(one["input_ids"].get<golden::ids>());
-  }
-  for (std::string const setting : {"greedy", "beam4"}) {
-    CAPTURE(setting);
-    auto const options = options_with(special_tokens_only(), json["generation"][setting]);
-    auto const found = generate(model, sources, options);
-    for (std::size_t i = 0; i < sources.size(); ++i) {
-      CHECK(found[i].at(0).ids == json["cases"][i][setting + "_ids"].get<golden::ids>());
-    }
-  }
+  golden::check_dialogues_together(on_the_device());
 }
 
 TEST_CASE("full-rank factors of every attention matrix leave all ids as they are") {
-  cublas const backend;
-  auto const json = read_json(golden::directory() / "summarizer.json");
-  auto const options = options_with(special_tokens_only(), json["generation"]["beam4"]);
   for (auto const stored_as : {form::full_core, form::two_factor, form::pivoted}) {
     CAPTURE(name_of(stored_as));
-    auto host = bart<float>::load(golden::embedded_model());
-    compress(host, attention_targets(), at_rank{384}, stored_as);
-    device_bart<float> const model(host, backend);
-    device_generator<float> write(model);
-    for (auto const& one : json["cases"]) {
-      CAPTURE(one["id"].get<std::string>());
-      auto const sources = std::vector<golden::ids>{one["input_ids"].get<golden::ids>()};
-      CHECK(write(sources, options).at(0).at(0).ids == one["beam4_ids"].get<golden::ids>());
-    }
+    auto model = bart<float>::load(golden::embedded_model());
+    compress(model, attention_targets(), at_rank{384}, stored_as);
+    golden::check_beam_summaries(on_the_device()(model));
   }
 }
 

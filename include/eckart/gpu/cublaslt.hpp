@@ -38,17 +38,13 @@ inline auto make_layout(cudaDataType type, index_t rows, index_t cols, index_t l
 }  // namespace detail
 
 /// y = x w^T + bias in one kernel, also from numbers of 16 bits to floats. What cuBLASLt advises
-/// for a shape is asked once and kept. Floats are multiplied as floats, never as TF32. Used by one
-/// thread at a time; the backend must outlive it.
+/// for a shape is asked once and kept. Works in the workspace of the backend. Floats are multiplied
+/// as floats, never as TF32. Used by one thread at a time; the backend must outlive it.
 class cublaslt {
  public:
-  static constexpr std::size_t workspace_bytes = 16 << 20;
-
-  /// Throws backend_error.
-  explicit cublaslt(cublas const& backend) : backend_(&backend), workspace_(workspace_bytes) {}
+  explicit cublaslt(cublas const& backend) : backend_(&backend) {}
 
   auto backend() const -> cublas const& { return *backend_; }
-  auto bytes() const -> std::size_t { return workspace_bytes; }
 
   /// y (rows, m) from x (rows, n), w (m, n) and bias (m), which is null or in the memory of the
   /// device; `parts` such products side by side, each with its columns of x and y and its rows of w
@@ -89,11 +85,11 @@ class cublaslt {
     float const one = 1;
     float const zero = 0;
     // Row-major y = x w^T is column-major y^T = w x^T.
-    check_cublas(
-        cublasLtMatmul(handle(), plan.description.get(), &one, w.data, plan.w.get(), x.data,
-                       plan.x.get(), &zero, y.data, plan.y.get(), y.data, plan.y.get(),
-                       &*plan.algorithm, workspace_.data(), workspace_bytes, backend_->stream()),
-        "cublasLtMatmul");
+    check_cublas(cublasLtMatmul(handle(), plan.description.get(), &one, w.data, plan.w.get(),
+                                x.data, plan.x.get(), &zero, y.data, plan.y.get(), y.data,
+                                plan.y.get(), &*plan.algorithm, backend_->workspace(),
+                                backend_->workspace_bytes(), backend_->stream()),
+                 "cublasLtMatmul");
   }
 
  private:
@@ -175,7 +171,7 @@ class cublaslt {
     cublasLtMatmulPreference_t preference = nullptr;
     check_cublas(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
     detail::lt_owner<cublasLtMatmulPreference_t> const owner(preference);
-    auto const workspace = workspace_bytes;
+    auto const workspace = backend_->workspace_bytes();
     check_cublas(
         cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                              &workspace, sizeof workspace),
@@ -193,7 +189,6 @@ class cublaslt {
   }
 
   cublas const* backend_;
-  device_buffer<unsigned char> mutable workspace_;
   std::map<plan_key, product_plan> mutable plans_;
 };
 

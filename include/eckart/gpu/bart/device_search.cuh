@@ -13,11 +13,11 @@
 namespace eckart {
 inline namespace v0 {
 
-/// Memory of the device in bytes, without what the backend holds (32 MiB for cuBLAS, its kernels).
+/// Memory of the device in bytes, without the code of kernels.
 struct device_memory_use {
   std::size_t weights = 0;
   std::size_t caches = 0;  ///< keys and values, as many as the longest row may have
-  std::size_t peak = 0;    ///< with all working memory, that of cuBLASLt included
+  std::size_t peak = 0;    ///< with all working memory, the backend's workspace included
 };
 
 /// What a search on a device works on: the buffers of one call, all in one piece of memory. The
@@ -26,8 +26,9 @@ template <kernel_number T>
 struct device_search {
   using decoder_state = typename device_decoder<T>::state;
 
-  /// Rows that the encoder works on together; more sentences come one part after another.
-  static constexpr index_t encoder_rows = 16384;
+  /// Rows that the encoder works on together; more sentences come one part after another. So few
+  /// that its working memory fits where the decoder's comes later.
+  static constexpr index_t encoder_rows = 8192;
 
   device_rows rows;
   index_t candidates = 1;  ///< continuations a sentence and step

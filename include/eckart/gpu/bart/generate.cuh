@@ -73,9 +73,9 @@ class device_generator {
     }
     device_arena arena(memory_.data());
     search.place(*model_, options, lengths, arena);
-    use_ = {
-        model_->bytes(), model_->decoder().cache_bytes(search.rows),
-        model_->bytes() + model_->products().bytes() + static_cast<std::size_t>(memory_.size())};
+    use_ = {model_->bytes(), model_->decoder().cache_bytes(search.rows),
+            model_->bytes() + model_->backend().workspace_bytes() +
+                static_cast<std::size_t>(memory_.size())};
     return search;
   }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "eckart/gpu/kernels/numbers.cuh"
+#include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/nn/activation.hpp"
 
 namespace eckart {
@@ -55,6 +55,7 @@ namespace detail {
 
 template <class T, int Packet>
 __global__ void activate_kernel(activation f, T* x, index_t size) {
+  after_previous();
   auto const first =
       (static_cast<index_t>(blockIdx.x) * blockDim.x + static_cast<index_t>(threadIdx.x)) * Packet;
   if (first < size) {
@@ -79,20 +80,19 @@ void activate(activation f, device_view<T> x, cudaStream_t stream) {
   }
   constexpr index_t threads = 256;
   constexpr int n = packet_size<T>;
-  auto const launch = [&]<int Packet>(std::integral_constant<int, Packet>) {
+  auto const start = [&]<int Packet>(std::integral_constant<int, Packet>) {
     auto const blocks = (x.size() / Packet + threads - 1) / threads;
-    detail::activate_kernel<T, Packet>
-        <<<grid_size(blocks), threads, 0, stream>>>(f, x.data, x.size());
+    launch("activate", detail::activate_kernel<T, Packet>,
+           {grid_size(blocks), static_cast<unsigned>(threads)}, stream, f, x.data, x.size());
   };
   if (x.size() == 0) {
     return;
   }
   if (in_packets(x.size(), x.data)) {
-    launch(std::integral_constant<int, n>{});
+    start(std::integral_constant<int, n>{});
   } else {
-    launch(std::integral_constant<int, 1>{});
+    start(std::integral_constant<int, 1>{});
   }
-  check_launch("activate");
 }
 
 }  // namespace gpu

@@ -23,6 +23,7 @@ namespace detail {
 template <class T, int Packet, int Chunks>
 __global__ void embed_kernel(token_id const* ids, int row_length, int const* first_position,
                              embedding_view<T> table, T* x) {
+  after_previous();
   auto const width = table.norm.width;
   auto const row = static_cast<index_t>(blockIdx.x);
   int const position =
@@ -66,10 +67,9 @@ void embed(token_id const* ids, index_t row_length, int const* first_position,
                        in_packets(width, table.positions.data);
   with_row_part<T>(
       table.norm.width, packets, [&]<int Packet, int Chunks>(row_part<Packet, Chunks>) {
-        detail::embed_kernel<T, Packet, Chunks><<<grid_size(x.rows), norm_threads, 0, stream>>>(
-            ids, static_cast<int>(row_length), first_position, table, x.data);
+        launch("embed", detail::embed_kernel<T, Packet, Chunks>, {grid_size(x.rows), norm_threads},
+               stream, ids, static_cast<int>(row_length), first_position, table, x.data);
       });
-  check_launch("embed");
 }
 
 }  // namespace gpu

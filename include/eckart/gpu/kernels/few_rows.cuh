@@ -1,6 +1,7 @@
 #pragma once
 
 #include "eckart/gpu/kernels/activation.cuh"
+#include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/gpu/kernels/reduce.cuh"
 
 #include <optional>
@@ -32,6 +33,15 @@ __global__ void few_rows_kernel(T const* x, index_t ld_x, int rows, T const* w, 
   w += static_cast<index_t>(part) * outputs * ld_w;
   y += part * outputs;
   bias += bias != nullptr ? part * outputs : 0;
+  // Weights come nearer while the kernel before still writes x.
+  constexpr int line = 128 / static_cast<int>(sizeof(T));
+  for (int column = lane * line; column < inputs; column += warp_size * line) {
+#pragma unroll
+    for (int o = 0; o < Outputs; ++o) {
+      prefetch(w + min(first + o, outputs - 1) * ld_w + column);
+    }
+  }
+  after_previous();
   float sums[Rows][Outputs] = {};
 #pragma unroll 2
   for (int column = lane * n; column < inputs; column += warp_size * n) {
@@ -89,36 +99,35 @@ void few_rows_product(device_view<T const> x, device_view<T const> w, T const* b
   }
   constexpr index_t warps = 4;
   auto const outputs = w.rows / parts;
-  auto const launch = [&]<int Rows, int Outputs>(std::integral_constant<int, Rows>,
-                                                 std::integral_constant<int, Outputs>) {
+  auto const start = [&]<int Rows, int Outputs>(std::integral_constant<int, Rows>,
+                                                std::integral_constant<int, Outputs>) {
     auto const blocks = (outputs + warps * Outputs - 1) / (warps * Outputs);
     auto const grid = dim3(grid_size(blocks), grid_size(parts, grid_limit));
-    detail::few_rows_kernel<T, Out, Rows, Outputs>
-        <<<grid, static_cast<unsigned>(warps * warp_size), 0, stream>>>(
-            x.data, x.ld, static_cast<int>(x.rows), w.data, w.ld, static_cast<int>(w.cols),
-            static_cast<int>(outputs), bias, f.has_value(), f.value_or(activation::relu), y.data,
-            y.ld);
+    launch("few_rows_product", detail::few_rows_kernel<T, Out, Rows, Outputs>,
+           {grid, static_cast<unsigned>(warps * warp_size)}, stream, x.data, x.ld,
+           static_cast<int>(x.rows), w.data, w.ld, static_cast<int>(w.cols),
+           static_cast<int>(outputs), bias, f.has_value(), f.value_or(activation::relu), y.data,
+           y.ld);
   };
   // Many outputs fill the device anyway: then a warp has several, which share what it reads of x.
   constexpr index_t many_outputs = 8192;
-  auto const launch_rows = [&]<int Rows>(std::integral_constant<int, Rows> count) {
+  auto const start_rows = [&]<int Rows>(std::integral_constant<int, Rows> count) {
     if (outputs >= many_outputs) {
-      launch(count, std::integral_constant<int, 4>{});
+      start(count, std::integral_constant<int, 4>{});
     } else {
-      launch(count, std::integral_constant<int, 1>{});
+      start(count, std::integral_constant<int, 1>{});
     }
   };
   if (x.rows == 0 || w.rows == 0) {
     return;
   }
   if (x.rows == 1) {
-    launch_rows(std::integral_constant<int, 1>{});
+    start_rows(std::integral_constant<int, 1>{});
   } else if (x.rows <= 4) {
-    launch_rows(std::integral_constant<int, 4>{});
+    start_rows(std::integral_constant<int, 4>{});
   } else {
-    launch_rows(std::integral_constant<int, 8>{});
+    start_rows(std::integral_constant<int, 8>{});
   }
-  check_launch("few_rows_product");
 }
 
 }  // namespace gpu

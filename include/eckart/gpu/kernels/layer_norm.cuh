@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/gpu/kernels/reduce.cuh"
 
 namespace eckart {
@@ -84,6 +85,7 @@ namespace detail {
 
 template <class T, int Packet, int Chunks>
 __global__ void add_and_normalize_kernel(T const* update, layer_norm_view norm, T* x) {
+  after_previous();
   auto const row = static_cast<index_t>(blockIdx.x) * norm.width;
   row_part<Packet, Chunks> part;
   part.each_chunk(norm.width, [&](int c, int column) {
@@ -115,10 +117,9 @@ void add_and_normalize(device_view<std::type_identity_t<T> const> update, layer_
   }
   bool const packets = in_packets(x.cols, x.data) && in_packets(x.cols, update.data);
   with_row_part<T>(norm.width, packets, [&]<int Packet, int Chunks>(row_part<Packet, Chunks>) {
-    detail::add_and_normalize_kernel<T, Packet, Chunks>
-        <<<grid_size(x.rows), norm_threads, 0, stream>>>(update.data, norm, x.data);
+    launch("add_and_normalize", detail::add_and_normalize_kernel<T, Packet, Chunks>,
+           {grid_size(x.rows), norm_threads}, stream, update.data, norm, x.data);
   });
-  check_launch("add_and_normalize");
 }
 
 }  // namespace gpu

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/gpu/kernels/reduce.cuh"
 
 namespace eckart {
@@ -26,23 +27,29 @@ struct exponential_sum {
   }
 };
 
-static __global__ void log_softmax_kernel(float* scores, index_t ld, int vocabulary) {
-  float* const row = scores + static_cast<index_t>(blockIdx.x) * ld;
-  int const thread = static_cast<int>(threadIdx.x);
+// log sum_j exp(row[j]), for every thread of the block.
+__device__ inline auto log_sum_exp(float const* row, int vocabulary) -> double {
   exponential_sum own;
-  for (int j = thread; j < vocabulary; j += vocabulary_threads) {
+  for (int j = static_cast<int>(threadIdx.x); j < vocabulary; j += vocabulary_threads) {
     own.add(row[j]);
   }
   float const most = block_reduce(own.most, -INFINITY, larger{});
   double const relative =
       own.most == -INFINITY ? own.sum : own.sum * static_cast<double>(expf(own.most - most));
-  double const norm = static_cast<double>(most) + log(block_reduce(relative, 0.0, gpu::add{}));
-  for (int j = thread; j < vocabulary; j += vocabulary_threads) {
+  return static_cast<double>(most) + log(block_reduce(relative, 0.0, gpu::add{}));
+}
+
+static __global__ void log_softmax_kernel(float* scores, index_t ld, int vocabulary) {
+  after_previous();
+  float* const row = scores + static_cast<index_t>(blockIdx.x) * ld;
+  double const norm = log_sum_exp(row, vocabulary);
+  for (int j = static_cast<int>(threadIdx.x); j < vocabulary; j += vocabulary_threads) {
     row[j] = static_cast<float>(static_cast<double>(row[j]) - norm);
   }
 }
 
 static __global__ void add_row_kernel(float const* row, float* scores, index_t ld, int vocabulary) {
+  after_previous();
   float* const to = scores + static_cast<index_t>(blockIdx.x) * ld;
   for (int j = static_cast<int>(threadIdx.x); j < vocabulary; j += vocabulary_threads) {
     to[j] += row[j];
@@ -54,9 +61,8 @@ static __global__ void add_row_kernel(float const* row, float* scores, index_t l
 /// scores(i, j) += row[j] with the row (cols) in the memory of the device.
 inline void add_row(float const* row, device_view<float> scores, cudaStream_t stream) {
   if (scores.size() > 0) {
-    detail::add_row_kernel<<<grid_size(scores.rows), detail::vocabulary_threads, 0, stream>>>(
-        row, scores.data, scores.ld, static_cast<int>(scores.cols));
-    check_launch("add_row");
+    launch("add_row", detail::add_row_kernel, {grid_size(scores.rows), detail::vocabulary_threads},
+           stream, row, scores.data, scores.ld, static_cast<int>(scores.cols));
   }
 }
 
@@ -64,9 +70,9 @@ inline void add_row(float const* row, device_view<float> scores, cudaStream_t st
 /// kept in double. NaN or +inf in a row makes all of it NaN.
 inline void log_softmax(device_view<float> scores, cudaStream_t stream) {
   if (scores.size() > 0) {
-    detail::log_softmax_kernel<<<grid_size(scores.rows), detail::vocabulary_threads, 0, stream>>>(
-        scores.data, scores.ld, static_cast<int>(scores.cols));
-    check_launch("log_softmax");
+    launch("log_softmax", detail::log_softmax_kernel,
+           {grid_size(scores.rows), detail::vocabulary_threads}, stream, scores.data, scores.ld,
+           static_cast<int>(scores.cols));
   }
 }
 

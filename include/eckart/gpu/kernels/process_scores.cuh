@@ -111,6 +111,7 @@ static __global__ void process_scores_kernel(float* scores, index_t ld, int voca
                                              score_rules rules, written_view written,
                                              int const* position) {
   extern __shared__ token_id row_ids[];  // (capacity)
+  after_previous();
   int const row = static_cast<int>(blockIdx.x);
   int const sentence = row / beams;
   int const now = *position;
@@ -156,10 +157,9 @@ inline void process_scores(device_view<float> scores, index_t beams, score_rules
                               written.history.rows, " rows of tokens"));
   }
   auto const shared = static_cast<std::size_t>(written.history.capacity) * sizeof(token_id);
-  detail::process_scores_kernel<<<grid_size(scores.rows), detail::rule_threads, shared, stream>>>(
-      scores.data, scores.ld, static_cast<int>(scores.cols), static_cast<int>(beams), rules,
-      written, position);
-  check_launch("process_scores");
+  launch("process_scores", detail::process_scores_kernel,
+         {grid_size(scores.rows), detail::rule_threads, shared}, stream, scores.data, scores.ld,
+         static_cast<int>(scores.cols), static_cast<int>(beams), rules, written, position);
 }
 
 }  // namespace gpu

@@ -30,6 +30,7 @@ inline constexpr int accept_threads = 1024;
 static __global__ void accept_greedy_kernel(scored_token const* best, greedy_state s) {
   __shared__ int going_on;
   __shared__ int not_numbers;
+  after_previous();
   if (threadIdx.x == 0) {
     going_on = not_numbers = 0;
   }
@@ -68,6 +69,7 @@ static __global__ void accept_greedy_kernel(scored_token const* best, greedy_sta
 static __global__ void follow_parents_kernel(token_id const* tokens, int const* parents,
                                              int* ancestors, token_id* written, int rows,
                                              int capacity, int const* position) {
+  after_previous();
   int const row = static_cast<int>(blockIdx.x);
   int const now = *position;
   auto const table = static_cast<index_t>(rows) * capacity;
@@ -89,8 +91,8 @@ static __global__ void follow_parents_kernel(token_id const* tokens, int const* 
 /// that fits have ended. One block.
 inline void accept_greedy(scored_token const* best, greedy_state const& state,
                           cudaStream_t stream) {
-  detail::accept_greedy_kernel<<<1, detail::accept_threads, 0, stream>>>(best, state);
-  check_launch("accept_greedy");
+  launch("accept_greedy", detail::accept_greedy_kernel, {1, detail::accept_threads}, stream, best,
+         state);
 }
 
 /// Row r continues what row parents[r] was and is fed tokens[r] at *position: the table of
@@ -99,10 +101,9 @@ inline void follow_parents(token_id const* tokens, int const* parents, int* ance
                            token_id* written, index_t rows, index_t capacity, int const* position,
                            cudaStream_t stream) {
   constexpr int threads = 128;
-  detail::follow_parents_kernel<<<grid_size(rows), threads, 0, stream>>>(
-      tokens, parents, ancestors, written, static_cast<int>(rows), static_cast<int>(capacity),
-      position);
-  check_launch("follow_parents");
+  launch("follow_parents", detail::follow_parents_kernel, {grid_size(rows), threads}, stream,
+         tokens, parents, ancestors, written, static_cast<int>(rows), static_cast<int>(capacity),
+         position);
 }
 
 }  // namespace gpu

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/gpu/kernels/one_query_attention.cuh"
 
 /// Attention of one new token a row, while a text is written.
@@ -44,6 +45,7 @@ template <class T, int Packet, int Chunks>
 __global__ void step_self_attention_kernel(T const* qkv, int width, int heads, float scale,
                                            self_cache_view<T> cache, int const* position, T* out) {
   extern __shared__ float shared[];
+  after_previous();
   int const d = width / heads;
   int const row = static_cast<int>(blockIdx.y);
   int const column = static_cast<int>(blockIdx.x) * d;
@@ -81,6 +83,7 @@ template <class T, int Packet, int Chunks, int Queries>
 __global__ void step_cross_attention_kernel(T const* q, int width, int heads, int beams,
                                             float scale, cross_cache_view<T> cache, T* out) {
   extern __shared__ float shared[];
+  after_previous();
   int const d = width / heads;
   int const sentence = static_cast<int>(blockIdx.y);
   int const column = static_cast<int>(blockIdx.x) * d;
@@ -132,11 +135,10 @@ void step_self_attention(device_view<std::type_identity_t<T> const> qkv, index_t
         auto const shared =
             static_cast<std::size_t>(finish_size(threads, 1, static_cast<int>(d))) * sizeof(float);
         auto const grid = dim3(grid_size(heads), grid_size(out.rows, grid_limit));
-        detail::step_self_attention_kernel<T, Packet, Chunks><<<grid, threads, shared, stream>>>(
-            qkv.data, static_cast<int>(width), static_cast<int>(heads), scale, cache, position,
-            out.data);
+        launch("step_self_attention", detail::step_self_attention_kernel<T, Packet, Chunks>,
+               {grid, static_cast<unsigned>(threads), shared}, stream, qkv.data,
+               static_cast<int>(width), static_cast<int>(heads), scale, cache, position, out.data);
       });
-  check_launch("step_self_attention");
 }
 
 /// Attention of one token a row on the encoded sources: q and out (sentences * beams, width); the
@@ -155,27 +157,25 @@ void step_cross_attention(device_view<std::type_identity_t<T> const> q, index_t 
   auto const d = width / heads;
   auto const beams = out.rows / sentences;
   constexpr int threads = 256;
-  auto const launch = [&]<int Packet, int Chunks, int Queries>() {
+  auto const start = [&]<int Packet, int Chunks, int Queries>() {
     auto const shared =
         static_cast<std::size_t>(finish_size(threads, Queries, static_cast<int>(d))) *
         sizeof(float);
     auto const grid = dim3(grid_size(heads), grid_size(sentences, grid_limit),
                            grid_size((beams + Queries - 1) / Queries, grid_limit));
-    detail::step_cross_attention_kernel<T, Packet, Chunks, Queries>
-        <<<grid, threads, shared, stream>>>(q.data, static_cast<int>(width),
-                                            static_cast<int>(heads), static_cast<int>(beams), scale,
-                                            cache, out.data);
+    launch("step_cross_attention", detail::step_cross_attention_kernel<T, Packet, Chunks, Queries>,
+           {grid, static_cast<unsigned>(threads), shared}, stream, q.data, static_cast<int>(width),
+           static_cast<int>(heads), static_cast<int>(beams), scale, cache, out.data);
   };
   bool const packets = in_packets(d, q.data) && in_packets(cache.ld, cache.keys) &&
                        in_packets(cache.ld, cache.values);
   with_head_part<T>(d, packets, [&]<int Packet, int Chunks>() {
     if (beams == 1 || Chunks > 2) {
-      launch.template operator()<Packet, Chunks, 1>();
+      start.template operator()<Packet, Chunks, 1>();
     } else {
-      launch.template operator()<Packet, Chunks, 4>();
+      start.template operator()<Packet, Chunks, 4>();
     }
   });
-  check_launch("step_cross_attention");
 }
 
 }  // namespace gpu

@@ -30,8 +30,10 @@ __device__ inline void copy_async(unsigned to, void const* from, bool exists) {
 __device__ inline void commit_copies() {
   asm volatile("cp.async.commit_group;\n");
 }
+/// Waits for the copies of all groups but the last `Pending`.
+template <int Pending = 0>
 __device__ inline void wait_for_copies() {
-  asm volatile("cp.async.wait_group 0;\n");
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(Pending) : "memory");
 }
 
 /// Four 8 x 8 matrices, the rows of matrix i at the addresses of lanes 8 i to 8 i + 7.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/gpu/kernels/reduce.cuh"
 
 namespace eckart {
@@ -62,6 +63,7 @@ __device__ void select_top(int k, Next next, scored_token* out) {
 static __global__ void top_of_piece_kernel(float const* scores, index_t ld, int vocabulary,
                                            float const* running, int beams, int k,
                                            scored_token* out) {
+  after_previous();
   int const piece = static_cast<int>(blockIdx.x);
   int const pieces = static_cast<int>(gridDim.x);
   auto const row = static_cast<index_t>(blockIdx.y);
@@ -88,6 +90,7 @@ static __global__ void top_of_piece_kernel(float const* scores, index_t ld, int 
 
 static __global__ void top_of_sentence_kernel(scored_token const* pieces, int count, int k,
                                               scored_token* out) {
+  after_previous();
   auto const sentence = static_cast<index_t>(blockIdx.x);
   scored_token const* const from = pieces + sentence * count;
   auto const next = [&](rank_key taken) {
@@ -117,14 +120,12 @@ inline void top_scores(device_view<float const> scores, float const* running, in
   }
   auto const beams = static_cast<int>(scores.rows / sentences);
   auto const count = score_pieces(scores.cols);
-  detail::top_of_piece_kernel<<<dim3(grid_size(count), grid_size(scores.rows, grid_limit)),
-                                top_threads, 0, stream>>>(scores.data, scores.ld,
-                                                          static_cast<int>(scores.cols), running,
-                                                          beams, static_cast<int>(k), pieces);
-  check_launch("top_of_piece");
-  detail::top_of_sentence_kernel<<<grid_size(sentences), top_threads, 0, stream>>>(
-      pieces, beams * static_cast<int>(count * k), static_cast<int>(k), best);
-  check_launch("top_of_sentence");
+  launch("top_of_piece", detail::top_of_piece_kernel,
+         {dim3(grid_size(count), grid_size(scores.rows, grid_limit)), top_threads}, stream,
+         scores.data, scores.ld, static_cast<int>(scores.cols), running, beams, static_cast<int>(k),
+         pieces);
+  launch("top_of_sentence", detail::top_of_sentence_kernel, {grid_size(sentences), top_threads},
+         stream, pieces, beams * static_cast<int>(count * k), static_cast<int>(k), best);
 }
 
 }  // namespace gpu

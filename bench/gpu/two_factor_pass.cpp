@@ -1,0 +1,15 @@
+#include "gpu/product_pass.hpp"
+
+namespace bench {
+
+auto make_two_factor_pass(product const& p, eckart::cublas const& backend,
+                          number_source<float>& numbers) -> std::unique_ptr<product_pass> {
+  return make_two_factor_pass(p, backend, numbers, backend);
+}
+
+auto make_two_factor_pass(product const& p, eckart::cublas const& backend,
+                          number_source<eckart::half>& numbers) -> std::unique_ptr<product_pass> {
+  return make_two_factor_pass(p, backend, numbers, backend);
+}
+
+}  // namespace bench
