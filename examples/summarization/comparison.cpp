@@ -63,10 +63,10 @@ auto compare_models(model_choice const& choice, device_choice const& device,
   eckart::stack_projections(dense);
   eckart::stack_projections(low_rank);
   progress_line progress(choice.quiet);
-  auto const by_dense =
-      run(make_generator(dense, device), sources, text.options, progress, "dense", result.dense);
-  auto const by_low_rank = run(make_generator(low_rank, device), sources, text.options, progress,
-                               "low-rank", result.low_rank);
+  auto const by_dense = run(make_runner(dense, device).generate, sources, text.options, progress,
+                            "dense", result.dense);
+  auto const by_low_rank = run(make_runner(low_rank, device).generate, sources, text.options,
+                               progress, "low-rank", result.low_rank);
   eckart::workspace<float> scratch;
   for (std::size_t i = 0; i < documents.size(); ++i) {
     auto const states = encoder_states(dense, sources[i], scratch);

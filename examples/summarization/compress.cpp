@@ -206,11 +206,17 @@ void compress_command::add_to(CLI::App& app) {
                     "do not go on from the layers of an unfinished run (DIR.layers)");
   command->add_flag("--json", json, "print the report as JSON");
   model.add_model_to(*command);
+  device.add_device_to(
+      *command,
+      "On a GPU layers are decomposed and fitted there, and the products of the calibration's "
+      "moments; the model's own passes over the calibration, metrics, sensitivity, plan, end token "
+      "and files stay on the processor");
   command->callback([this] { run(); });
 }
 
 void compress_command::run() const {
   install_interrupt_handler();
+  device.name();
   check(*this);
   model.prepare_blas();
   auto const directory = model.location();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "calibration_set.hpp"
+#include "device_choice.hpp"
 #include "model_choice.hpp"
 
 #include <eckart/io/dtype.hpp>
@@ -16,7 +17,8 @@ namespace program {
 
 /// `eckart compress`: from a model and dialogues to a smaller model in a directory.
 struct compress_command {
-  model_choice model;  ///< directory, threads and quiet of it
+  model_choice model;    ///< directory, threads and quiet of it
+  device_choice device;  ///< where layers are fitted
   calibration_options calibration;
   std::string method = "sequential";  ///< svd, whitened, centred or sequential
   std::string targets = "linear";     ///< attention, linear, all, or a list of layer names

@@ -107,11 +107,13 @@ auto report_on(compress_command const& command, std::filesystem::path const& bef
       std::accumulate(result.plan.layers.begin(), result.plan.layers.end(), 0.0,
                       [](double sum, auto const& layer) { return sum + layer.predicted_loss; });
   report["end_bias"] = result.end_bias;
+  report["device"] = command.device.name();
   report["seconds"] = seconds;
   for (auto const& step : result.steps) {
     report["steps"].push_back({{"name", step.name},
                                {"seconds", step.seconds},
-                               {"share", seconds > 0 ? step.seconds / seconds : 0}});
+                               {"share", seconds > 0 ? step.seconds / seconds : 0},
+                               {"device", step.device}});
   }
   report["peak_memory_bytes"] = peak_memory();
   report["layers"] = layers_json(result.plan);
@@ -144,10 +146,14 @@ void write_report(std::ostream& out, compress_command const& command,
     fmt::print(out, "{:+.2f} to the logit of the end token, or texts would be too short\n",
                result.end_bias);
   }
+  if (command.device.is_cuda()) {
+    fmt::print(out, "gpu: {}\n", report["device"].get<std::string>());
+  }
   fmt::print(out, "{:.1f} s:", report["seconds"].get<double>());
   for (auto const& step : result.steps) {
-    fmt::print(out, " {} {:.0f} %{}", step.name,
-               100 * step.seconds / report["seconds"].get<double>(),
+    auto const place = command.device.is_cuda() ? fmt::format(" ({})", step.device) : std::string();
+    fmt::print(out, " {} {:.0f} %{}{}", step.name,
+               100 * step.seconds / report["seconds"].get<double>(), place,
                &step == &result.steps.back() ? "" : ",");
   }
   fmt::print(out, "\n{} MB of memory at most\n",

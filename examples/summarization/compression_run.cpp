@@ -1,6 +1,7 @@
 #include "compression_run.hpp"
 
 #include "calibrate.hpp"
+#include "compression_engine.hpp"
 #include "fingerprint.hpp"
 #include "interrupt.hpp"
 #include "layer_store.hpp"
@@ -27,6 +28,7 @@
 #include <cmath>
 #include <iostream>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -35,6 +37,8 @@ namespace program {
 namespace {
 
 constexpr eckart::index_t beams = 4;
+constexpr auto wholly = "gpu";          // steps that a GPU takes over
+constexpr auto partly = "cpu and gpu";  // the model's own passes stay
 constexpr auto all_dialogues = std::numeric_limits<std::size_t>::max();
 
 /// What the parts of a run have in common, and their times.
@@ -44,6 +48,7 @@ class compression_run {
       : command_(command),
         directory_(directory),
         line_(command.model.quiet),
+        engine_(make_engine(command.device)),
         dense_(eckart::bart<float>::load(directory)) {}
 
   auto run() -> compression_outcome {
@@ -87,11 +92,13 @@ class compression_run {
     });
   }
 
+  /// f(), timed. `device` is where it computes if a GPU was chosen.
   template <class F>
-  auto timed(std::string name, F f) {
+  auto timed(std::string name, F f, std::string const& device = "cpu") {
     stopwatch const clock;
     auto result = f();
-    steps_.push_back({std::move(name), clock.seconds()});
+    steps_.push_back(
+        {std::move(name), clock.seconds(), command_.device.is_cuda() ? device : "cpu"});
     return result;
   }
 
@@ -156,11 +163,14 @@ class compression_run {
       decoder_inputs_ = loaded.origin.decoder_inputs;
       return std::move(loaded.moments);
     }
-    return timed("calibration", [&] {
-      auto const count = is_sequential() ? command_.plan_dialogues : all_dialogues;
-      return eckart::gather_moments(dense_, set_->tokens(dense_.config(), count),
-                                    shown("calibrating"));
-    });
+    return timed(
+        "calibration",
+        [&] {
+          auto const count = is_sequential() ? command_.plan_dialogues : all_dialogues;
+          return eckart::gather_moments(dense_, set_->tokens(dense_.config(), count),
+                                        shown("calibrating"), *engine_);
+        },
+        partly);
   }
 
   auto target_names() const -> eckart::target_list {
@@ -174,12 +184,16 @@ class compression_run {
     eckart::bart_fit_options options;
     options.whitened = !is_plain();
     options.fit = {.centred = command_.method != "whitened", .shrinkage = command_.shrinkage};
-    auto bases = timed("decompositions", [&] {
-      if (!is_plain() && !command_.identity_metric) {
-        options.metrics = eckart::bart_metrics(dense_, moments);
-      }
-      return eckart::fit_layers(dense_, moments, targets, options, shown("decomposing"));
-    });
+    if (!is_plain() && !command_.identity_metric) {
+      options.metrics = timed("metrics", [&] { return eckart::bart_metrics(dense_, moments); });
+    }
+    auto bases = timed(
+        "decompositions",
+        [&] {
+          return eckart::fit_layers(dense_, moments, targets, options, shown("decomposing"),
+                                    *engine_);
+        },
+        wholly);
     if (command_.sensitivity > 0) {
       auto const weights = timed("sensitivity", [&] {
         auto const count = std::min(command_.sensitivity, set_->sources.size());
@@ -190,10 +204,13 @@ class compression_run {
       eckart::weigh(bases, weights);
     }
     if (!is_plain() && !command_.no_joint && (command_.budget || !command_.plan.empty())) {
-      timed("joint layers", [&] {
-        eckart::fit_joint_layers(dense_, moments, bases, options.fit);
-        return 0;
-      });
+      timed(
+          "joint layers",
+          [&] {
+            eckart::fit_joint_layers(dense_, moments, bases, options.fit, *engine_);
+            return 0;
+          },
+          wholly);
     }
     return bases;
   }
@@ -323,10 +340,13 @@ class compression_run {
     options.keep = [&](std::string const& name, eckart::linear<float> const& layer) {
       store.keep(name, layer);
     };
-    return timed("sequential pass", [&] {
-      return eckart::compress_sequentially(dense_, set_->tokens(dense_.config(), all_dialogues),
-                                           bases, plan, options, shown("fitting"));
-    });
+    return timed(
+        "sequential pass",
+        [&] {
+          return eckart::compress_sequentially(dense_, set_->tokens(dense_.config(), all_dialogues),
+                                               bases, plan, options, shown("fitting"), *engine_);
+        },
+        partly);
   }
 
   /// What fitted layers depend on.
@@ -343,6 +363,9 @@ class compression_run {
                          command_.rank_step, command_.shrinkage, command_.ridge,
                          command_.identity_metric, command_.no_joint, command_.plan_dialogues,
                          command_.sensitivity));
+    if (command_.device.is_cuda()) {
+      hash.add(command_.device.name());
+    }
     return fmt::format("{}.{}.{} {}", ECKART_VERSION_MAJOR, ECKART_VERSION_MINOR,
                        ECKART_VERSION_PATCH, hash.text());
   }
@@ -350,6 +373,7 @@ class compression_run {
   compress_command const& command_;
   std::filesystem::path directory_;
   progress_line line_;
+  std::unique_ptr<compression_engine> engine_;
   eckart::bart<float> dense_;
   std::optional<calibration_set> set_;
   std::optional<eckart::token_id> end_;  ///< whose probability is to be kept

@@ -15,6 +15,7 @@ namespace program {
 struct timed_step {
   std::string name;
   double seconds = 0;
+  std::string device = "cpu";  ///< where; "cpu and gpu" if parts are on each
 };
 
 /// A compressed model and how it came about.

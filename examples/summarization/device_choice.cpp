@@ -4,6 +4,7 @@
 #include <eckart/io/json.hpp>
 #include <eckart/models/generate.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
@@ -28,11 +29,15 @@ auto fault_of(std::string const& device) -> std::string {
 
 }  // namespace
 
-void device_choice::add_to(CLI::App& command) {
-  command.add_option("--device", device, "where summaries are written: cpu, cuda or cuda:N")
+void device_choice::add_device_to(CLI::App& command, std::string const& what) {
+  command.add_option("--device", device, "cpu, cuda or cuda:N. " + what)
       ->option_text("DEVICE")
       ->check(CLI::Validator(fault_of, ""))
       ->capture_default_str();
+}
+
+void device_choice::add_to(CLI::App& command, std::string const& what) {
+  add_device_to(command, what);
   command.add_option("--precision", precision, "of the model's numbers on a GPU: fp32, fp16, bf16")
       ->option_text("NAME")
       ->check(CLI::IsMember({"fp32", "fp16", "bf16"}))
@@ -43,23 +48,44 @@ auto device_choice::index() const -> int {
   return device.starts_with(cuda_prefix) ? index_in(device) : 0;
 }
 
-auto make_generator(eckart::bart<float> const& model, device_choice const& choice) -> generator {
+auto device_choice::name() const -> std::string {
+  if (is_cuda()) {
+    return cuda_name(*this);
+  }
+  if (precision != "fp32") {
+    throw eckart::error("--precision " + precision + " goes with --device cuda");
+  }
+  return device;
+}
+
+auto make_runner(eckart::bart<float> const& model, device_choice const& choice) -> model_runner {
+  choice.name();
   if (choice.is_cuda()) {
-    return make_cuda_generator(model, choice);
+    return make_cuda_runner(model, choice);
   }
-  if (choice.precision != "fp32") {
-    throw eckart::error("--precision " + choice.precision + " goes with --device cuda");
-  }
-  return [&model](std::span<std::vector<eckart::token_id> const> sources,
-                  eckart::generation_options const& options) {
-    return eckart::generate(model, sources, options);
-  };
+  using ids = std::span<std::vector<eckart::token_id> const>;
+  return {[&model](ids sources, eckart::generation_options const& options) {
+            return eckart::generate(model, sources, options);
+          },
+          [&model](ids sources, ids labels) {
+            auto const batch = std::max<std::size_t>(sources.size(), 1);
+            return eckart::teacher_forced_loss(model, sources, labels,
+                                               static_cast<eckart::index_t>(batch));
+          }};
+}
+
+void refuse_cuda(device_choice const& choice) {
+  throw eckart::backend_error("--device " + choice.device + ": this program was built without CUDA",
+                              0);
 }
 
 #ifndef ECKART_PROGRAM_HAS_CUDA
-auto make_cuda_generator(eckart::bart<float> const&, device_choice const& choice) -> generator {
-  throw eckart::backend_error("--device " + choice.device + ": this program was built without CUDA",
-                              0);
+auto make_cuda_runner(eckart::bart<float> const&, device_choice const& choice) -> model_runner {
+  refuse_cuda(choice);
+}
+
+auto cuda_name(device_choice const& choice) -> std::string {
+  refuse_cuda(choice);
 }
 #endif
 

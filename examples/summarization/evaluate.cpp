@@ -60,6 +60,7 @@ struct measured_compression {
 /// Everything that is printed.
 struct report_data {
   evaluation_options options;  ///< those that were used
+  std::string device;          ///< name
   std::string model;
   dataset data;
   std::size_t cut_dialogues = 0;
@@ -124,7 +125,7 @@ auto measure(std::string const& name, eckart::bart<float> const& model, text_sid
              dataset const& data, evaluation_options const& options, bool quiet) -> measured_model {
   run_progress progress(quiet, name);
   auto const stop = [&] {
-    progress.begin_batch(static_cast<std::size_t>(options.batch), data.examples.size());
+    progress.begin_batch(static_cast<std::size_t>(options.batch_size()), data.examples.size());
     return interrupted();
   };
   auto found = evaluate(
@@ -299,7 +300,9 @@ void write_json(std::ostream& out, evaluate_command const& c, report_data const&
                    {"data", as_json(c, report)},
                    {"compression", nullptr},
                    {"generation", as_json(report.generation)}};
-  json["evaluation"] = {{"batch", report.options.batch},
+  json["evaluation"] = {{"device", report.device},
+                        {"precision", report.options.device.precision},
+                        {"batch", report.options.batch_size()},
                         {"jobs", report.options.jobs},
                         {"stem", c.options.stem},
                         {"sentence_ends", "[.!?] and white space"},
@@ -479,6 +482,10 @@ void write_text(std::ostream& out, evaluate_command const& c, report_data const&
                data.faults.size(), report.cut_dialogues, text.max_positions);
   }
   fmt::print(out, "generation   {}\n", text.generation_text());
+  if (report.options.device.is_cuda()) {
+    fmt::print(out, "device       {}, {}, {} examples at a time\n", report.device,
+               report.options.device.precision, report.options.batch_size());
+  }
   fmt::print(out, "intervals    {}, bootstrap of {} resamples{}\n\n",
              percent(c.options.intervals.level), c.options.intervals.resamples,
              c.options.stem ? "; ROUGE on stems" : "");
@@ -589,15 +596,7 @@ void evaluate_command::add_to(CLI::App& app) {
   data.add_to(*command);
   model.add_to(*command);
   generation.add_to(*command);
-  command->add_option("--batch", options.batch, "examples generated together")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
-  command
-      ->add_option("--jobs", options.jobs,
-                   "batches at a time, each on one thread; changes the time alone (default: "
-                   "--threads)")
-      ->check(CLI::Range(1, 10'000));
-  command->add_flag("--stem", options.stem, "ROUGE on Porter stems");
+  options.add_to(*command, "Measurement");
   auto const group = "Statistics";
   command->add_option("--level", options.intervals.level, "of the bootstrap intervals")
       ->capture_default_str()
@@ -636,14 +635,16 @@ void evaluate_command::add_to(CLI::App& app) {
 
 void evaluate_command::run() const {
   install_interrupt_handler();
+  options.check();
   check(*this);
   report_data report;
   report.data = read_data(*this);
   model.prepare_blas();
   report.options = options;
   if (options.jobs == 0) {
-    report.options.jobs = eckart::blas_info().threads;
+    report.options.jobs = options.device.is_cuda() ? 1 : eckart::blas_info().threads;
   }
+  report.device = options.device.name();
   auto const directory = model.location();
   auto const config = eckart::read_bart_config(directory / "config.json");
   auto const text = text_side(directory, generation, config);

@@ -4,7 +4,6 @@
 
 #include <eckart/backend/blas_info.hpp>
 #include <eckart/eval/rouge.hpp>
-#include <eckart/models/generate.hpp>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -73,14 +72,6 @@ class single_threaded_products {
   int blas_;
   [[maybe_unused]] int openmp_ = 1;
 };
-
-auto threads_of(int jobs) -> int {
-#ifdef _OPENMP
-  return jobs > 0 ? jobs : omp_get_max_threads();
-#else
-  return std::max(jobs, 1);  // not used
-#endif
-}
 
 /// work(i) for all i < count, `jobs` of them at a time; then finished(i), one at a time. `stop` is
 /// asked before each, one at a time, too; the answer is false if it said yes. After an exception no
@@ -179,8 +170,8 @@ class encoded_examples {
 };
 
 void check(std::span<example const> examples, evaluation_options const& options) {
-  if (examples.empty() || options.batch < 1 || options.jobs < 0) {
-    throw shape_error(message("evaluate: ", examples.size(), " examples, ", options.batch,
+  if (examples.empty() || options.batch_size() < 1 || options.jobs < 0) {
+    throw shape_error(message("evaluate: ", examples.size(), " examples, ", options.batch_size(),
                               " in a batch, ", options.jobs, " jobs"));
   }
 }
@@ -227,6 +218,43 @@ void check_pairs(evaluation const& a, evaluation const& b) {
 
 }  // namespace
 
+auto evaluation_options::jobs_at_a_time() const -> int {
+  if (device.is_cuda()) {
+    return 1;
+  }
+#ifdef _OPENMP
+  return jobs > 0 ? jobs : omp_get_max_threads();
+#else
+  return std::max(jobs, 1);  // not used
+#endif
+}
+
+void evaluation_options::add_to(CLI::App& command, std::string const& group) {
+  device.add_to(command,
+                "On a GPU summaries are written and losses measured there; reading the model, "
+                "compressing it, the cosines of states and ROUGE stay on the processor");
+  command
+      .add_option("--batch", batch,
+                  "examples generated together (default: 8, on a GPU 64); in 16 bits the "
+                  "summaries may depend on it")
+      ->check(CLI::Range(1, 1'000'000))
+      ->group(group);
+  command
+      .add_option("--jobs", jobs,
+                  "batches at a time, each on one thread; changes the time alone (default: "
+                  "--threads); not on a GPU, which has one batch at a time")
+      ->check(CLI::Range(1, 10'000))
+      ->group(group);
+  command.add_flag("--stem", stem, "ROUGE on Porter stems")->group(group);
+}
+
+void evaluation_options::check() const {
+  if (device.is_cuda() && jobs > 0) {
+    throw eckart::error("--jobs goes with --device cpu: a GPU has one batch at a time");
+  }
+  device.name();
+}
+
 // Of what the jobs touch, model, text and `encoded` are const, and the library's const functions
 // write nothing that is shared. Buffers belong to the call, and each batch has its own rows.
 auto evaluate(eckart::bart<float> const& model, text_side const& text,
@@ -234,15 +262,15 @@ auto evaluate(eckart::bart<float> const& model, text_side const& text,
               std::function<void(std::size_t, std::size_t)> const& progress,
               std::function<bool()> const& stop) -> std::optional<evaluation> {
   check(examples, options);
-  encoded_examples const encoded(text, examples, options.batch);
-  auto const jobs = threads_of(options.jobs);
+  encoded_examples const encoded(text, examples, options.batch_size());
+  auto const jobs = options.jobs_at_a_time();
+  auto const runner = make_runner(model, options.device);
   single_threaded_products const guard;
   evaluation result{std::vector<example_result>(examples.size()), 0};
 
   auto const measure_losses = [&](std::size_t b) {
     encoded.run(b, [&] {
-      auto const losses =
-          eckart::teacher_forced_loss(model, encoded.sources(b), encoded.labels(b), options.batch);
+      auto const losses = runner.token_loss(encoded.sources(b), encoded.labels(b));
       for (std::size_t i = 0; i < losses.size(); ++i) {
         result.rows[encoded.places(b)[i]].loss = losses[i];
       }
@@ -254,7 +282,7 @@ auto evaluate(eckart::bart<float> const& model, text_side const& text,
 
   auto const write = [&](std::size_t b) {
     encoded.run(b, [&] {
-      auto found = eckart::generate(model, encoded.sources(b), text.options);
+      auto found = runner.generate(encoded.sources(b), text.options);
       for (std::size_t i = 0; i < found.size(); ++i) {
         result.rows[encoded.places(b)[i]].ids = std::move(found[i].front().ids);
       }

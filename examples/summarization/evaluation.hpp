@@ -1,6 +1,7 @@
 #pragma once
 
 #include "dataset.hpp"
+#include "device_choice.hpp"
 #include "text_side.hpp"
 
 #include <eckart/eval/bootstrap.hpp>
@@ -33,10 +34,21 @@ struct example_result {
 
 /// How the examples are run.
 struct evaluation_options {
-  eckart::index_t batch = 8;  ///< examples generated together, of like length
-  int jobs = 0;               ///< batches at a time, each on one thread; 0: all processors
-  bool stem = false;          ///< ROUGE on Porter stems
+  device_choice device;                  ///< where summaries are written and losses measured
+  std::optional<eckart::index_t> batch;  ///< examples generated together, of like length
+  int jobs = 0;       ///< batches at a time, each on one thread; 0: all processors. None on a GPU
+  bool stem = false;  ///< ROUGE on Porter stems
   eckart::bootstrap_options intervals;  ///< level, resamples, seed
+
+  /// The batch: unless one was asked for, 8, on a GPU 64.
+  auto batch_size() const -> eckart::index_t { return batch.value_or(device.is_cuda() ? 64 : 8); }
+  /// Batches at a time.
+  auto jobs_at_a_time() const -> int;
+
+  /// Adds --device, --precision, --batch, --jobs and --stem.
+  void add_to(CLI::App& command, std::string const& group);
+  /// Throws what device_choice::name does, and error for jobs on a GPU.
+  void check() const;
 };
 
 /// What one model did with all examples, in the order of the data.
@@ -56,8 +68,9 @@ struct quality_figures {
 };
 
 /// Generates, scores and measures. The same rows for every number of jobs: batches do not depend on
-/// it, and each runs on one thread. progress(done, total) after every batch, from one thread at a
-/// time. `stop` is asked between batches; if it says yes the answer is nothing.
+/// it, and each runs on one thread. On a GPU in 16 bits they may depend on the batch. The GPU's
+/// copy of the model is given back at the end. progress(done, total) after every batch, from one
+/// thread at a time. `stop` is asked between batches; if it says yes the answer is nothing.
 auto evaluate(eckart::bart<float> const& model, text_side const& text,
               std::span<example const> examples, evaluation_options const& options,
               std::function<void(std::size_t, std::size_t)> const& progress = {},

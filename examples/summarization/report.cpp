@@ -99,6 +99,9 @@ void write_header(std::ostream& out, sweep_result const& r, sweep_finding const&
   write_fact(out, "Fingerprint", r.fingerprint);
   write_fact(out, "Examples", grouped(r.examples));
   write_fact(out, "Generation", r.generation);
+  if (r.device != "cpu") {
+    write_fact(out, "Device", fmt::format("{}, {}", r.device, r.precision));
+  }
   write_fact(out, "Ranks by", methods_of(r));
   write_fact(out, "Intervals", percent_text(r.level));
   out << "</dl>\n<nav aria-label=\"Contents\"><ul>\n";

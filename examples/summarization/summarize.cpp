@@ -135,7 +135,9 @@ void summarize_command::add_to(CLI::App& app) {
   command->add_flag("--json", json, "with --compare: one JSON object instead of a table");
   command->add_flag("--strict", strict, "refuse inputs that are too long instead of cutting them");
   model.add_to(*command);
-  device.add_to(*command);
+  device.add_to(*command,
+                "On a GPU summaries are written there; reading the model, --rank and the like and "
+                "the cosines of --compare stay on the processor");
   generation.add_to(*command);
   command->callback([this] { run(); });
 }
@@ -144,6 +146,7 @@ void summarize_command::run() const {
   if (json && !compare) {
     throw eckart::error("--json goes with --compare; JSON lines are written with --jsonl");
   }
+  device.name();
   auto documents = read_documents(source);
   model.prepare_blas();
   auto const directory = model.location();
@@ -159,9 +162,9 @@ void summarize_command::run() const {
     auto bart = eckart::bart<float>::load(directory);
     compress(bart, model, model.policy());
     eckart::stack_projections(bart);
-    auto const generate = make_generator(bart, device);
-    write_summaries(result, documents, summaries(generate, text, sources, batch, model.quiet),
-                    source.jsonl);
+    auto const runner = make_runner(bart, device);
+    write_summaries(result, documents,
+                    summaries(runner.generate, text, sources, batch, model.quiet), source.jsonl);
   }
   if (output.empty()) {
     std::cout << result.str() << std::flush;

@@ -28,18 +28,7 @@ void write_files(std::filesystem::path const& out, sweep_result const& result) {
 void add_measurement(CLI::App& command, sweep_options& options) {
   auto const group = "Measurement";
   auto& e = options.evaluation;
-  command.add_option("--batch", e.batch, "examples generated together")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
-  command
-      .add_option(
-          "--jobs", e.jobs,
-          "batches at a time, each on one thread; changes the time alone (default: --threads)")
-      ->check(CLI::PositiveNumber)
-      ->option_text("N")
-      ->group(group);
-  command.add_flag("--stem", e.stem, "ROUGE on Porter stems")->group(group);
+  e.add_to(command, group);
   command.add_option("--resamples", e.intervals.resamples, "of the bootstrap")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
@@ -93,6 +82,7 @@ void sweep_command::add_to(CLI::App& app) {
 }
 
 void sweep_command::run() const {
+  options.evaluation.check();
   auto const one = 0.0;  // refuses bad options of the intervals before the work
   eckart::mean_interval(std::span(&one, 1), options.evaluation.intervals);
   sweep_progress progress(model.quiet);

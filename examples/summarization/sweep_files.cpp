@@ -166,12 +166,10 @@ auto point_from_json(json const& j, std::string_view name) -> sweep_point {
 }
 
 auto to_json(sweep_result const& r) -> ordered_json {
-  ordered_json j{{"model", r.model},
-                 {"data", r.data},
-                 {"fingerprint", r.fingerprint},
-                 {"examples", r.examples},
-                 {"generation", r.generation},
-                 {"level", number(r.level)}};
+  ordered_json j{
+      {"model", r.model},           {"data", r.data},          {"fingerprint", r.fingerprint},
+      {"examples", r.examples},     {"device", r.device},      {"precision", r.precision},
+      {"generation", r.generation}, {"level", number(r.level)}};
   j["shown"] = ordered_json::array();
   for (auto const& s : r.shown) {
     j["shown"].push_back({{"id", s.id}, {"dialogue", s.dialogue}, {"reference", s.reference}});
@@ -254,8 +252,9 @@ void write_header(std::ostream& out, sweep_result const& r) {
       line.text(name + part);
     }
   };
-  for (auto const* name : {"method", "targets", "form", "rank", "parameters", "bytes",
-                           "encoder_flops_per_source_token", "decoder_flops_per_written_token"}) {
+  for (auto const* name :
+       {"method", "targets", "form", "rank", "device", "precision", "parameters", "bytes",
+        "encoder_flops_per_source_token", "decoder_flops_per_written_token"}) {
     line.text(name);
   }
   for (auto const rouge : rouge_names) {
@@ -278,12 +277,15 @@ void write_header(std::ostream& out, sweep_result const& r) {
   }
 }
 
-void write_row(std::ostream& out, sweep_point const& p, bool is_dense, std::size_t shown) {
+void write_row(std::ostream& out, sweep_point const& p, sweep_result const& r) {
+  bool const is_dense = &p == &r.dense;
   csv_line line(out);
   for (auto const& name : {p.method, p.targets, std::string(eckart::name_of(p.stored_as))}) {
     line.text(name);
   }
   line.number(p.rank);
+  line.text(r.device);
+  line.text(r.precision);
   for (auto const count : {p.parameters, p.bytes, p.encoder_flops, p.decoder_flops}) {
     line.number(count);
   }
@@ -312,7 +314,7 @@ void write_row(std::ostream& out, sweep_point const& p, bool is_dense, std::size
     line.number(p.likeness.logits.worst);
   }
   p.seconds ? line.number(*p.seconds) : line.empty(1);
-  for (std::size_t i = 0; i < shown; ++i) {
+  for (std::size_t i = 0; i < r.shown.size(); ++i) {
     i < p.summaries.size() ? line.text(p.summaries[i]) : line.empty(1);
   }
 }
@@ -336,14 +338,16 @@ void write_table_row(std::ostream& out, std::string const& name, sweep_point con
 
 void write_csv(std::ostream& out, sweep_result const& r) {
   write_header(out, r);
-  write_row(out, r.dense, true, r.shown.size());
+  write_row(out, r.dense, r);
   for (auto const& p : r.points) {
-    write_row(out, p, false, r.shown.size());
+    write_row(out, p, r);
   }
 }
 
 void write_table(std::ostream& out, sweep_result const& r) {
-  fmt::print(out, "{} on {} examples of {}\n\n", r.model, r.examples, r.data);
+  fmt::print(out, "{} on {} examples of {}", r.model, r.examples, r.data);
+  fmt::print(out, "{}\n\n",
+             r.device == "cpu" ? "" : fmt::format(", {}, {}", r.device, r.precision));
   fmt::print(out, "{:<12}{:>8}{:>8}{:>8}  {:<24}{:>7}{:>7}{:>10}{:>6}{:>8}\n", "", "ROUGE-1",
              "ROUGE-2", "ROUGE-L", fmt::format("R-1 - dense ({})", percent_text(r.level)), "loss",
              "same", "bytes", "ratio", r.dense.seconds ? "seconds" : "");

@@ -47,8 +47,10 @@ struct sweep_result {
   std::string data;         ///< name of the data file
   std::string fingerprint;  ///< of the data
   std::size_t examples = 0;
-  std::string generation;  ///< "4 beams, no repeated 3-grams, ..."
-  double level = 0.95;     ///< of the intervals
+  std::string device = "cpu";      ///< name
+  std::string precision = "fp32";  ///< of the numbers there
+  std::string generation;          ///< "4 beams, no repeated 3-grams, ..."
+  double level = 0.95;             ///< of the intervals
   std::vector<shown_dialogue> shown;
   std::vector<break_even_mark> marks;
   sweep_point dense;

@@ -172,6 +172,8 @@ auto frame_of(sweep_subject const& subject, sweep_plan const& plan, sweep_option
   result.data = subject.data_file.filename().string();
   result.fingerprint = subject.data.fingerprint;
   result.examples = subject.data.examples.size();
+  result.device = options.evaluation.device.name();
+  result.precision = options.evaluation.device.precision;
   result.generation = subject.text.generation_text();
   result.level = options.evaluation.intervals.level;
   result.shown = measure.shown();

@@ -30,7 +30,11 @@ auto settings_of(sweep_subject const& subject, sweep_options const& options)
   settings["repetition-penalty"] = generation.repetition_penalty;
   settings["early-stopping"] = name_of(generation.early_stopping);
   auto const& evaluation = options.evaluation;
-  settings["batch"] = evaluation.batch;
+  if (evaluation.device.is_cuda()) {  // not told before there was a choice
+    settings["device"] = evaluation.device.name();
+    settings["precision"] = evaluation.device.precision;
+  }
+  settings["batch"] = evaluation.batch_size();
   settings["stem"] = evaluation.stem;
   settings["level"] = evaluation.intervals.level;
   settings["resamples"] = evaluation.intervals.resamples;
@@ -38,7 +42,8 @@ auto settings_of(sweep_subject const& subject, sweep_options const& options)
   settings["compare"] = options.compare;
   settings["show"] = options.show;
   settings["times"] = options.times;
-  if (options.times) {  // times of different numbers of threads cannot be compared
+  // Times of different numbers of threads cannot be compared.
+  if (options.times && !evaluation.device.is_cuda()) {
     settings["jobs"] = evaluation.jobs > 0 ? evaluation.jobs : eckart::blas_info().threads;
   }
   settings["eckart"] =
