@@ -24,17 +24,6 @@ using eckart::message;
 
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
-auto is_blank(std::string_view text) -> bool {
-  for (std::size_t i = 0; i < text.size();) {
-    auto const unit = eckart::decode_utf8(text, i);
-    if (!eckart::is_white_space(unit.code_point)) {
-      return false;
-    }
-    i += unit.length;
-  }
-  return true;
-}
-
 void check_utf8(std::string_view text, std::string const& place, std::uint64_t offset) {
   if (auto const bad = eckart::find_invalid_utf8(text)) {
     throw format_error(message(place, ": byte ", offset + *bad, ": not valid UTF-8"),
@@ -43,7 +32,7 @@ void check_utf8(std::string_view text, std::string const& place, std::uint64_t o
 }
 
 void check_not_blank(std::string_view text, std::string const& field, std::string const& place) {
-  if (is_blank(text)) {
+  if (eckart::is_blank(text)) {
     throw format_error(message(place, ": the field '", field, "' is empty"), 0);
   }
 }
@@ -148,7 +137,7 @@ void read_json_lines(std::string_view text, std::size_t begin, row_collector& ro
   for (std::size_t line_number = 1; begin < text.size() && !rows.is_full(); ++line_number) {
     auto const end = std::min(text.find('\n', begin), text.size());
     auto const line = text.substr(begin, end - begin);
-    if (!is_blank(line)) {
+    if (!eckart::is_blank(line)) {
       rows.add(line_number, begin, [&](std::string const& place) {
         check_utf8(line, place, begin);
         return json_example(eckart::parse_json(line, place, 64, begin), place, rows.options());

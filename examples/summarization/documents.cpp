@@ -12,16 +12,12 @@ namespace program {
 
 namespace {
 
-auto is_blank(std::string_view text) -> bool {
-  return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
-}
-
 void check_text(std::string_view text, std::string const& origin, std::uint64_t offset) {
   if (auto const bad = eckart::find_invalid_utf8(text)) {
     throw eckart::format_error(
         eckart::message(origin, ": byte ", offset + *bad, ": not valid UTF-8"), offset + *bad);
   }
-  if (is_blank(text)) {
+  if (eckart::is_blank(text)) {
     throw eckart::format_error(eckart::message(origin, ": empty input"), offset);
   }
 }
@@ -34,7 +30,7 @@ auto row(std::string_view line, std::string const& origin, std::uint64_t offset,
   if (json.contains("id")) {
     result.id = json["id"];
   }
-  if (is_blank(result.text)) {
+  if (eckart::is_blank(result.text)) {
     throw eckart::format_error(eckart::message(origin, ": the field '", field, "' is empty"),
                                offset);
   }
@@ -48,7 +44,7 @@ void read_rows(std::string_view content, std::string const& name, document_sourc
     auto const end = std::min(content.find('\n', first), content.size());
     auto const line = content.substr(first, end - first);
     ++line_number;
-    if (!is_blank(line) && (!source.limit || documents.size() < *source.limit)) {
+    if (!eckart::is_blank(line) && (!source.limit || documents.size() < *source.limit)) {
       documents.push_back(row(line, eckart::message(name, ":", line_number), first, source.field));
     }
     first = end + 1;

@@ -88,11 +88,6 @@ auto nesting_fault(std::string_view html) -> std::string {
   return open.empty() ? "" : "left open: " + std::string(open.back());
 }
 
-struct dots_between_thousands : std::numpunct<char> {
-  auto do_decimal_point() const -> char override { return ','; }
-  auto do_grouping() const -> std::string override { return "\3"; }
-};
-
 }  // namespace
 
 TEST_CASE("the checker of nesting sees what is wrong") {
@@ -201,7 +196,7 @@ TEST_CASE("summaries mark the words that dense did not write, and only those") {
 TEST_CASE("the same result gives the same bytes, in every locale") {
   auto const r = sample_sweep();
   std::ostringstream out;
-  out.imbue(std::locale(std::locale::classic(), new dots_between_thousands));
+  out.imbue(std::locale(std::locale::classic(), new support::dots_between_thousands));
   program::write_html(out, r);
   CHECK(out.str() == html_of(r));
 }

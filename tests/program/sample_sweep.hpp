@@ -2,9 +2,17 @@
 
 #include "sweep_result.hpp"
 
+#include <locale>
 #include <string>
 
 namespace support {
+
+/// How some languages write numbers, which files must not follow.
+struct dots_between_thousands : std::numpunct<char> {
+  auto do_decimal_point() const -> char override { return ','; }
+  auto do_thousands_sep() const -> char override { return '.'; }
+  auto do_grouping() const -> std::string override { return "\3"; }
+};
 
 /// A mean with an interval of +-1.
 inline auto around(double mean) -> eckart::mean_estimate {

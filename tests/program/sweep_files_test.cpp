@@ -131,12 +131,6 @@ auto number_in(std::string const& field) -> double {
   return value;
 }
 
-struct dots_between_thousands : std::numpunct<char> {
-  auto do_decimal_point() const -> char override { return ','; }
-  auto do_thousands_sep() const -> char override { return '.'; }
-  auto do_grouping() const -> std::string override { return "\3"; }
-};
-
 }  // namespace
 
 TEST_CASE("a point comes back from JSON bit by bit") {
@@ -227,7 +221,8 @@ TEST_CASE("numbers in CSV have all their digits, in every locale") {
   r.points[0].bytes = 1'234'567;
   auto const& p = r.points[0];
   for (auto const& locale :
-       {std::locale::classic(), std::locale(std::locale::classic(), new dots_between_thousands)}) {
+       {std::locale::classic(),
+        std::locale(std::locale::classic(), new support::dots_between_thousands)}) {
     auto const row = csv_of(r, locale).at(1);
     CHECK(row.at("bytes") == "1234567");
     CHECK(number_in(row.at("rouge1_percent")) == p.quality.rouge[0].mean);

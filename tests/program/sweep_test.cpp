@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/refusal.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace program;
@@ -97,16 +98,6 @@ auto run_until(std::size_t models, std::filesystem::path const& out, sweep_choic
 
 auto text_of(sweep_outcome const& outcome) -> std::string {
   return outcome.result ? to_json(*outcome.result).dump(1) : "nothing";
-}
-
-template <class F>
-auto refusal(F&& f) -> std::string {
-  try {
-    f();
-  } catch (eckart::error const& e) {
-    return e.what();
-  }
-  return "nothing thrown";
 }
 
 auto point_file(std::string_view rank) -> std::string {
@@ -254,7 +245,8 @@ TEST_CASE("other settings are refused by their name, unless the points are to go
        {with([](sweep_options& o) { o.show = {"bus"}; }), R"(show was [], now ["bus"])"},
        {with([](sweep_options& o) { o.times = true; }), "times was false, now true"}}};
   for (auto const& [options, text] : changes) {
-    auto const said = refusal([&, &o = options] { run(folder.path(), choice, o); });
+    auto const said =
+        support::refusal<eckart::error>([&, &o = options] { run(folder.path(), choice, o); });
     CHECK(said.find("holds a sweep with other settings: " + text + ";") != std::string::npos);
     CHECK(said.find("--restart") != std::string::npos);
   }
@@ -274,15 +266,18 @@ TEST_CASE("settings of no model bind nobody, models without settings are nobody'
   auto options = quick_options();
   options.show = {"d99"};
   auto const choice = one_layer({"64"});
-  CHECK(refusal([&] { run(folder.path(), choice, options); }) ==
+  CHECK(support::refusal<eckart::error>([&] { run(folder.path(), choice, options); }) ==
         "sweep: no example has the id 'd99' to show");
   CHECK(run(folder.path(), choice).complete);
 
   std::filesystem::remove(folder / "state/settings.json");
-  CHECK(refusal([&] { run(folder.path(), choice); }).find("2 models without settings.json") !=
-        std::string::npos);
+  CHECK(support::refusal<eckart::error>([&] {
+          run(folder.path(), choice);
+        }).find("2 models without settings.json") != std::string::npos);
   support::put(folder / "state/settings.json", "{\"fingerprint\":");
-  CHECK(refusal([&] { run(folder.path(), choice); }).find("settings.json") != std::string::npos);
+  CHECK(support::refusal<eckart::error>([&] {
+          run(folder.path(), choice);
+        }).find("settings.json") != std::string::npos);
   CHECK(run(folder.path(), choice, quick_options(), true).computed == 2);
 }
 
@@ -306,11 +301,12 @@ TEST_CASE("two sweeps cannot write to the same directory at a time") {
   auto const settings = settings_of(subject(), quick_options());
   {
     sweep_state const first(folder.path(), settings, false);
-    auto const said = refusal([&] { sweep_state const second(folder.path(), settings, false); });
+    auto const said = support::refusal<eckart::error>(
+        [&] { sweep_state const second(folder.path(), settings, false); });
     CHECK(said.find("another sweep is writing here") != std::string::npos);
   }
-  CHECK(refusal([&] { sweep_state const later(folder.path(), settings, false); }) ==
-        "nothing thrown");
+  CHECK(support::refusal<eckart::error>(
+            [&] { sweep_state const later(folder.path(), settings, false); }) == "nothing thrown");
 }
 
 TEST_CASE("a plan goes through methods, targets, forms and falling ranks") {
@@ -334,7 +330,7 @@ TEST_CASE("a plan goes through methods, targets, forms and falling ranks") {
 
 TEST_CASE("a plan for what does not exist is refused with what does") {
   auto const plan = [](sweep_choice const& choice) {
-    return refusal([&] { plan_sweep(choice, subject().dense); });
+    return support::refusal<eckart::error>([&] { plan_sweep(choice, subject().dense); });
   };
   sweep_choice const good{{"8"}, {"svd"}, {"attention"}, {"pivoted"}};
   CHECK(plan(good) == "nothing thrown");

@@ -2,6 +2,7 @@
 
 #include "eckart/backend/reference.hpp"
 #include "eckart/linalg/norm.hpp"
+#include "support/refusal.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -134,17 +135,6 @@ auto identical(L const& a, R const& b) -> bool {
     }
   }
   return true;
-}
-
-/// What the error says that `f` throws; "nothing thrown" if it does not.
-template <class Error, class F>
-auto refusal(F&& f) -> std::string {
-  try {
-    f();
-  } catch (Error const& e) {
-    return e.what();
-  }
-  return "nothing thrown";
 }
 
 }  // namespace support

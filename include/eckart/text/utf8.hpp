@@ -13,5 +13,17 @@ constexpr auto is_white_space(char32_t c) -> bool {
          c == 0x3000;
 }
 
+/// Whether there is nothing but white space.
+constexpr auto is_blank(std::string_view text) -> bool {
+  for (std::size_t i = 0; i < text.size();) {
+    auto const unit = decode_utf8(text, i);
+    if (!is_white_space(unit.code_point)) {
+      return false;
+    }
+    i += unit.length;
+  }
+  return true;
+}
+
 }  // namespace v0
 }  // namespace eckart

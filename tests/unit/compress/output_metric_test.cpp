@@ -25,7 +25,7 @@ using support::refusal;
 
 namespace {
 
-constexpr index_t orders[] = {1, 2, 5, 30, 130};
+constexpr index_t metric_orders[] = {1, 2, 5, 30, 130};
 
 // Positive definite, smallest eigenvalue about 0.1 of the mean diagonal.
 auto positive_definite(index_t m, unsigned seed) -> matrix<double> {
@@ -96,7 +96,7 @@ TEST_CASE("without a metric the root is the identity") {
 }
 
 TEST_CASE("the root of a single block, transposed, times itself is the metric") {
-  for (auto const m : orders) {
+  for (auto const m : metric_orders) {
     CAPTURE(m);
     auto const metric = positive_definite(m, 2);
     auto const p = detail::metric_root(of_block(metric), m).times(identity(m));
@@ -122,7 +122,7 @@ TEST_CASE("the errors that a root gives cost what the metric says") {
 }
 
 TEST_CASE("solve takes back what times does, for any number of columns") {
-  for (auto const m : orders) {
+  for (auto const m : metric_orders) {
     for (index_t const columns : {1, 3, 40}) {
       CAPTURE(m);
       CAPTURE(columns);

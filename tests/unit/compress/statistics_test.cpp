@@ -24,7 +24,7 @@ namespace {
 // Correlated columns of different spread: each row is a random one times a fixed matrix, plus means
 // that differ.
 template <class T>
-auto samples(index_t rows, index_t width, std::uint32_t seed, double mean = 2) -> matrix<T> {
+auto random_rows(index_t rows, index_t width, std::uint32_t seed, double mean = 2) -> matrix<T> {
   auto const mixed = support::product(random_matrix<double>(rows, width, seed),
                                       random_matrix<double>(width, width, seed + 1000));
   auto x = make_matrix<T>({rows, width});
@@ -153,7 +153,7 @@ constexpr shape2 sizes[] = {{1, 1},  {2, 1},    {1, 6},    {7, 5},     {40, 3},
 TEST_CASE_TEMPLATE("mean and covariance equal two passes of plain loops", T, float, double) {
   for (auto const size : sizes) {
     CAPTURE(size);
-    auto const x = samples<T>(size.rows, size.cols, 1);
+    auto const x = random_rows<T>(size.rows, size.cols, 1);
     auto const expected = plain(x);
     auto const m = moments_of(x);
     CHECK(m.count() == size.rows);
@@ -168,7 +168,7 @@ TEST_CASE_TEMPLATE("mean and covariance equal two passes of plain loops", T, flo
 
 TEST_CASE_TEMPLATE("the second moment is the mean of the products of the plain rows", T, float,
                    double) {
-  auto const x = samples<T>(300, 6, 2);
+  auto const x = random_rows<T>(300, 6, 2);
   auto const g = moments_of(x).second_moment();
   auto const wide = support::in_double(x);
   auto expected = support::product(op::transpose, wide, op::none, wide);
@@ -181,7 +181,7 @@ TEST_CASE_TEMPLATE("the second moment is the mean of the products of the plain r
 
 TEST_CASE_TEMPLATE("pieces of any size give what all rows at once give", T, float, double) {
   constexpr index_t rows = 2300;
-  auto const x = samples<T>(rows, 9, 3);
+  auto const x = random_rows<T>(rows, 9, 3);
   auto const expected = plain(x);
   for (index_t const piece : {1, 2, 7, 100, 2047, 2048, 2049, 2299}) {
     CAPTURE(piece);
@@ -196,7 +196,7 @@ TEST_CASE_TEMPLATE("pieces of any size give what all rows at once give", T, floa
 }
 
 TEST_CASE_TEMPLATE("pieces of different means give what all rows at once give", T, float, double) {
-  auto x = samples<T>(900, 5, 4);
+  auto x = random_rows<T>(900, 5, 4);
   for (index_t i = 0; i < 900; ++i) {
     for (auto& value : as_view(x).row(i)) {
       value += static_cast<T>(3 * (i / 300));
@@ -217,7 +217,7 @@ TEST_CASE_TEMPLATE("a mean many thousand times the spread costs no accuracy", T,
     for (index_t const piece : {1, 50, 3000}) {
       CAPTURE(mean);
       CAPTURE(piece);
-      auto const x = samples<T>(3000, 6, 5, mean);
+      auto const x = random_rows<T>(3000, 6, 5, mean);
       auto const expected = plain(x);
       input_moments m(6);
       for (index_t first = 0; first < 3000; first += piece) {
@@ -239,7 +239,7 @@ TEST_CASE_TEMPLATE("a mean many thousand times the spread costs no accuracy", T,
 TEST_CASE_TEMPLATE("what stands in the padding does not matter", T, float, double) {
   constexpr index_t tokens = 11;
   std::vector<index_t> const lengths{11, 4, 0, 1, 7};
-  auto x = samples<T>(tokens * 5, 6, 6);
+  auto x = random_rows<T>(tokens * 5, 6, 6);
   auto real_rows = make_matrix<T>({23, 6});
   index_t row = 0;
   for (index_t b = 0; b < 5; ++b) {
@@ -262,7 +262,7 @@ TEST_CASE_TEMPLATE("what stands in the padding does not matter", T, float, doubl
 }
 
 TEST_CASE("sentences without padding are as rows without sentences") {
-  auto const x = samples<double>(24, 5, 7);
+  auto const x = random_rows<double>(24, 5, 7);
   input_moments m(5);
   m.add(x, std::vector<index_t>{8, 8, 8});
   CHECK(m.count() == 24);
@@ -270,7 +270,7 @@ TEST_CASE("sentences without padding are as rows without sentences") {
 }
 
 TEST_CASE("lengths that do not fit are refused by name, before anything is added") {
-  auto const x = samples<double>(12, 3, 8);
+  auto const x = random_rows<double>(12, 3, 8);
   input_moments m(3);
   auto const told = [&](std::vector<index_t> const& lengths) {
     return refusal<shape_error>([&] { m.add(x, lengths); });
@@ -283,7 +283,7 @@ TEST_CASE("lengths that do not fit are refused by name, before anything is added
 }
 
 TEST_CASE_TEMPLATE("one row has its own mean and covariance 0", T, float, double) {
-  auto const x = samples<T>(1, 4, 9);
+  auto const x = random_rows<T>(1, 4, 9);
   auto const m = moments_of(x);
   CHECK(m.count() == 1);
   CHECK(std::ranges::equal(m.mean(), support::in_double(x)));
@@ -315,7 +315,7 @@ TEST_CASE("without rows the count, the mean and the covariance are 0") {
   input_moments m(3);
   m.add(make_matrix<float>({0, 3}));
   m.add(make_matrix<float>({0, 3}), std::vector<index_t>{0, 0});
-  m.add(samples<float>(4, 3, 10), std::vector<index_t>{0, 0});
+  m.add(random_rows<float>(4, 3, 10), std::vector<index_t>{0, 0});
   CHECK(m.count() == 0);
   CHECK(std::ranges::count(m.mean(), 0.0) == 3);
   CHECK(std::ranges::count(m.covariance(), 0.0) == 9);
@@ -324,7 +324,7 @@ TEST_CASE("without rows the count, the mean and the covariance are 0") {
 
 TEST_CASE_TEMPLATE("moments come back from count, mean and covariance and take more rows", T, float,
                    double) {
-  auto const x = samples<T>(200, 7, 11);
+  auto const x = random_rows<T>(200, 7, 11);
   for (index_t const before : {0, 1, 90, 200}) {
     CAPTURE(before);
     input_moments first(7);
@@ -342,7 +342,7 @@ TEST_CASE_TEMPLATE("moments come back from count, mean and covariance and take m
 }
 
 TEST_CASE("a part of a matrix is added like its copy") {
-  auto const around = samples<float>(40, 30, 12);
+  auto const around = random_rows<float>(40, 30, 12);
   auto const part = as_view(around).block(3, 5, 20, 9);
   input_moments of_view(9);
   of_view.add(part);
@@ -352,7 +352,7 @@ TEST_CASE("a part of a matrix is added like its copy") {
 
 TEST_CASE_TEMPLATE("an entry that is not finite is refused by its place, and nothing is added", T,
                    float, double) {
-  auto x = samples<T>(1500, 4, 13);
+  auto x = random_rows<T>(1500, 4, 13);
   auto m = moments_of(x);
   auto const before = m.covariance();
   x(1200, 2) = not_a_number<T>;
@@ -382,10 +382,11 @@ TEST_CASE("numbers whose squares overflow are refused") {
 
 TEST_CASE("shapes and saved numbers that do not fit are refused by name") {
   input_moments m(3);
-  CHECK(refusal<shape_error>([&] { m.add(samples<float>(2, 4, 14)); }) ==
+  CHECK(refusal<shape_error>([&] { m.add(random_rows<float>(2, 4, 14)); }) ==
         "input_moments: rows of 4 numbers, expected 3");
-  CHECK(refusal<shape_error>([&] { m.add(samples<float>(2, 4, 14), std::vector<index_t>{1}); }) ==
-        "input_moments: rows of 4 numbers, expected 3");
+  CHECK(refusal<shape_error>([&] {
+          m.add(random_rows<float>(2, 4, 14), std::vector<index_t>{1});
+        }) == "input_moments: rows of 4 numbers, expected 3");
   auto const restored = [](index_t count, index_t n, shape2 covariance, double value) {
     auto mean = make_vector<double>(n);
     mean.fill(n == 5 ? value : 0);
@@ -409,8 +410,8 @@ TEST_CASE("shapes and saved numbers that do not fit are refused by name") {
 
 TEST_CASE_TEMPLATE("joint moments equal plain loops, in pieces of any size", T, float, double) {
   constexpr index_t rows = 2100;
-  auto const t = samples<T>(rows, 5, 20, 3);
-  auto const x = samples<T>(rows, 8, 21);
+  auto const t = random_rows<T>(rows, 5, 20, 3);
+  auto const x = random_rows<T>(rows, 8, 21);
   auto const cross = plain_cross(t, x);
   auto const of_t = plain(t);
   for (index_t const piece : {1, 64, 2048, 2100}) {
@@ -435,7 +436,7 @@ TEST_CASE_TEMPLATE("joint moments equal plain loops, in pieces of any size", T, 
 }
 
 TEST_CASE("outputs that are the inputs have their covariance as cross covariance") {
-  auto const x = samples<double>(50, 6, 22);
+  auto const x = random_rows<double>(50, 6, 22);
   joint_moments m(6, 6);
   m.add(x, x);
   CHECK(support::distance(m.cross_covariance(), m.inputs().covariance()) <=
@@ -444,10 +445,10 @@ TEST_CASE("outputs that are the inputs have their covariance as cross covariance
 
 TEST_CASE_TEMPLATE("outputs of a layer have the moments of its rows", T, float, double) {
   for (bool const with_bias : {true, false}) {
-    auto const own = samples<T>(70, 6, 23);
-    auto const x = samples<T>(70, 4, 24);
-    auto const w = samples<T>(9, 6, 25);
-    auto const b = samples<T>(1, 9, 26);
+    auto const own = random_rows<T>(70, 6, 23);
+    auto const x = random_rows<T>(70, 4, 24);
+    auto const w = random_rows<T>(9, 6, 25);
+    auto const b = random_rows<T>(1, 9, 26);
     auto const bias = with_bias ? as_view(b).row(0) : std::span<T const>();
     auto t = make_matrix<double>({70, 9});
     for (index_t i = 0; i < 70; ++i) {
@@ -483,12 +484,12 @@ TEST_CASE_TEMPLATE("outputs of a layer have the moments of its rows", T, float, 
 }
 
 TEST_CASE("moments that do not belong to a layer are refused") {
-  auto const w = samples<double>(3, 6, 27);
+  auto const w = random_rows<double>(3, 6, 27);
   joint_moments const pairs(6, 4);
   CHECK_NOTHROW(joint_moments(w, {}, pairs));
   std::vector<double> const bias(2);
   CHECK_THROWS_AS(joint_moments(w, std::span<double const>(bias), pairs), shape_error);
-  CHECK_THROWS_AS(joint_moments(samples<double>(3, 5, 30), {}, pairs), shape_error);
+  CHECK_THROWS_AS(joint_moments(random_rows<double>(3, 5, 30), {}, pairs), shape_error);
 }
 
 TEST_CASE("joint moments of no rows are 0") {
@@ -499,8 +500,8 @@ TEST_CASE("joint moments of no rows are 0") {
 }
 
 TEST_CASE("joint moments refuse pairs that do not fit, and what is not finite, and stay") {
-  auto t = samples<float>(6, 2, 27);
-  auto x = samples<float>(6, 3, 28);
+  auto t = random_rows<float>(6, 2, 27);
+  auto x = random_rows<float>(6, 3, 28);
   joint_moments m(2, 3);
   CHECK(refusal<shape_error>([&] { m.add(x, x); }) ==
         "joint_moments: rows of 3 numbers, expected 2");

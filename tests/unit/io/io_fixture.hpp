@@ -1,5 +1,6 @@
 #pragma once
 
+#include "support/refusal.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <cstddef>
@@ -16,7 +17,9 @@
 // What the tests of io share: a directory that removes itself, files made by hand.
 namespace io_test {
 
+using support::has;
 using support::put;
+using support::refusal;
 using support::temporary_directory;
 
 /// The content, by other means than the library's.
@@ -35,21 +38,6 @@ inline auto file_of(std::string_view header, std::string_view data) -> std::stri
 
 inline auto bytes_of(std::string_view text) -> std::span<std::byte const> {
   return std::as_bytes(std::span(text.data(), text.size()));
-}
-
-/// What the Error that `f` throws says; a note if it throws none. Other exceptions pass.
-template <class Error, class F>
-auto refusal(F&& f) -> std::string {
-  try {
-    f();
-  } catch (Error const& fault) {
-    return fault.what();
-  }
-  return "(nothing was thrown)";
-}
-
-inline auto has(std::string const& text, std::string_view part) -> bool {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace io_test

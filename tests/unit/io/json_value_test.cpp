@@ -22,7 +22,7 @@ auto const config = nlohmann::json::parse(R"({
   "ids": [3, 4, 5], "mixed": [1, "x"], "map": {"a": 1}})");
 
 template <class T>
-auto fault(char const* key) -> std::string {
+auto fault_of_key(char const* key) -> std::string {
   return refusal<format_error>([&] { json_value<T>(config, key, "c.json"); });
 }
 
@@ -42,34 +42,37 @@ TEST_CASE("a member is read as the type it has") {
 }
 
 TEST_CASE("a missing member is refused with file and key") {
-  CHECK(fault<int>("n_head") == R"(c.json: key "n_head" is missing)");
+  CHECK(fault_of_key<int>("n_head") == R"(c.json: key "n_head" is missing)");
 }
 
 TEST_CASE("no type passes for another") {
-  CHECK(fault<int>("act") == R"(c.json: key "act": expected integer, got string "gelu")");
-  CHECK(has(fault<int>("half"), "expected integer, got floating-point number 1.5"));
-  CHECK(has(fault<int>("whole"), "expected integer, got floating-point number 2.0"));
-  CHECK(has(fault<int>("tie"), "expected integer, got boolean true"));
-  CHECK(has(fault<int>("none"), "expected integer, got null"));
-  CHECK(has(fault<bool>("d_model"), "expected boolean, got integer 768"));
-  CHECK(has(fault<double>("tie"), "expected number, got boolean true"));
-  CHECK(has(fault<std::string>("d_model"), "expected string, got integer 768"));
-  CHECK(has(fault<std::string>("map"), "expected string, got object of 1"));
-  CHECK(has(fault<std::vector<int>>("d_model"), "expected array, got integer 768"));
-  CHECK(has(fault<std::optional<int>>("half"), "expected integer"));
+  CHECK(fault_of_key<int>("act") == R"(c.json: key "act": expected integer, got string "gelu")");
+  CHECK(has(fault_of_key<int>("half"), "expected integer, got floating-point number 1.5"));
+  CHECK(has(fault_of_key<int>("whole"), "expected integer, got floating-point number 2.0"));
+  CHECK(has(fault_of_key<int>("tie"), "expected integer, got boolean true"));
+  CHECK(has(fault_of_key<int>("none"), "expected integer, got null"));
+  CHECK(has(fault_of_key<bool>("d_model"), "expected boolean, got integer 768"));
+  CHECK(has(fault_of_key<double>("tie"), "expected number, got boolean true"));
+  CHECK(has(fault_of_key<std::string>("d_model"), "expected string, got integer 768"));
+  CHECK(has(fault_of_key<std::string>("map"), "expected string, got object of 1"));
+  CHECK(has(fault_of_key<std::vector<int>>("d_model"), "expected array, got integer 768"));
+  CHECK(has(fault_of_key<std::optional<int>>("half"), "expected integer"));
 }
 
 TEST_CASE("a number that the type cannot hold is refused with the range") {
-  CHECK(has(fault<std::int8_t>("d_model"), "expected integer from -128 to 127, got integer 768"));
-  CHECK(has(fault<std::int64_t>("huge"), "to 9223372036854775807, got integer 1844674407370955"));
-  CHECK(has(fault<unsigned>("minus"), "expected integer from 0 to 4294967295, got integer -1"));
-  CHECK(has(fault<float>("big"), "expected number within 3.40282e+38, got"));
+  CHECK(has(fault_of_key<std::int8_t>("d_model"),
+            "expected integer from -128 to 127, got integer 768"));
+  CHECK(has(fault_of_key<std::int64_t>("huge"),
+            "to 9223372036854775807, got integer 1844674407370955"));
+  CHECK(has(fault_of_key<unsigned>("minus"),
+            "expected integer from 0 to 4294967295, got integer -1"));
+  CHECK(has(fault_of_key<float>("big"), "expected number within 3.40282e+38, got"));
   CHECK(json_value<double>(config, "big", "c") == 1e300);
 }
 
 TEST_CASE("a faulty element of a list is named by its position") {
-  CHECK(
-      has(fault<std::vector<int>>("mixed"), R"(key "mixed[1]": expected integer, got string "x")"));
+  CHECK(has(fault_of_key<std::vector<int>>("mixed"),
+            R"(key "mixed[1]": expected integer, got string "x")"));
 }
 
 TEST_CASE("the default stands for a missing member and for null, not for a wrong type") {

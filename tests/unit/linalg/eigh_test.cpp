@@ -23,12 +23,12 @@ using support::refusal;
 namespace {
 
 // 40 is beyond the size below which syevd iterates (25), 70 beyond a block.
-constexpr index_t orders[] = {1, 2, 3, 8, 25, 40, 70};
+constexpr index_t eigh_orders[] = {1, 2, 3, 8, 25, 40, 70};
 
 // Both drivers are backward stable with an error of p(n) eps ||a||, p growing slowly; LAPACK's own
 // tests accept p = 50 n (its file sep.in), these here a fifth of it.
 template <class T>
-auto tolerance(index_t n) -> double {
+auto eigh_tolerance(index_t n) -> double {
   return 10 * static_cast<double>(n) * epsilon<T>;
 }
 
@@ -104,13 +104,13 @@ void check_pairs(matrix<T> const& a, eigh_result<T> const& f, index_t k, double 
     }
   }
   auto const av = support::product(support::in_double(a), v);
-  CHECK(support::distance(av, vw) <= tolerance<T>(n) * frobenius_norm(a));
+  CHECK(support::distance(av, vw) <= eigh_tolerance<T>(n) * frobenius_norm(a));
 }
 
 template <class T>
 void check_all(matrix<T> const& a) {
   auto const n = as_view(a).rows;
-  check_pairs(a, eigh(a), n, tolerance<T>(n));
+  check_pairs(a, eigh(a), n, eigh_tolerance<T>(n));
 }
 
 template <class T>
@@ -137,7 +137,7 @@ auto largest_difference(vector<T> const& a, vector<T> const& b, std::size_t coun
 
 TEST_CASE_TEMPLATE("a v is v diag(w), v orthonormal, w falls", T, float, double) {
   for (auto const scale : {1.0, 1e-30, 1e30}) {
-    for (auto const n : orders) {
+    for (auto const n : eigh_orders) {
       CAPTURE(n);
       CAPTURE(scale);
       auto const a = symmetric<T>(n, 1, scale);
@@ -167,7 +167,7 @@ TEST_CASE_TEMPLATE("equal eigenvalues and the zero matrix have orthonormal vecto
 TEST_CASE_TEMPLATE("the matrix 2 1; 1 2 has the eigenvalues 3 and 1", T, float, double) {
   matrix<T> const a{{2, 1}, {1, 2}};
   auto const root = std::sqrt(0.5);
-  auto const bound = tolerance<T>(2) * frobenius_norm(a);
+  auto const bound = eigh_tolerance<T>(2) * frobenius_norm(a);
   for (auto const& f : {eigh(a), eigh(a, 2)}) {
     CHECK(std::abs(static_cast<double>(f.values(0)) - 3) <= bound);
     CHECK(std::abs(static_cast<double>(f.values(1)) - 1) <= bound);
@@ -181,7 +181,7 @@ TEST_CASE_TEMPLATE("the matrix 2 1; 1 2 has the eigenvalues 3 and 1", T, float, 
 
 TEST_CASE_TEMPLATE("negative eigenvalues come last, 1 x 1 is its own", T, float, double) {
   auto const f = eigh(matrix<T>{{0, 2}, {2, -3}});  // 1 with (2, 1), -4 with (-1, 2)
-  auto const bound = tolerance<T>(2) * 5;
+  auto const bound = eigh_tolerance<T>(2) * 5;
   CHECK(std::abs(static_cast<double>(f.values(0)) - 1) <= bound);
   CHECK(std::abs(static_cast<double>(f.values(1)) + 4) <= bound);
   auto const unit = std::sqrt(0.2);
@@ -202,7 +202,7 @@ TEST_CASE_TEMPLATE("the k largest pairs are the first k of all", T, float, doubl
   }
   auto const a = of_spectrum<T>(w, 3);
   auto const all = eigh(a);
-  auto const bound = 2 * tolerance<T>(n) * frobenius_norm(a);
+  auto const bound = 2 * eigh_tolerance<T>(n) * frobenius_norm(a);
   CHECK(bound < 0.5);
   for (auto const k : {index_t{1}, index_t{7}, n}) {
     CAPTURE(k);
@@ -217,7 +217,7 @@ TEST_CASE_TEMPLATE("the k largest pairs are the first k of all", T, float, doubl
 }
 
 TEST_CASE_TEMPLATE("only the lower triangle is read", T, float, double) {
-  for (auto const n : orders) {
+  for (auto const n : eigh_orders) {
     CAPTURE(n);
     auto const a = symmetric<T>(n, 4);
     auto lower = a;
@@ -241,7 +241,7 @@ TEST_CASE_TEMPLATE("a positive semidefinite matrix has its eigenvalues as singul
     std::ranges::transform(support::product(op::none, b, op::transpose, b), a.begin(),
                            [](double x) { return static_cast<T>(x); });
     // Each value is off by no more than the error of the matrix (Weyl 1912), in both results.
-    auto const bound = 2 * tolerance<T>(n) * frobenius_norm(a);
+    auto const bound = 2 * eigh_tolerance<T>(n) * frobenius_norm(a);
     CHECK(largest_difference(eigh(a).values, svd(a).s, static_cast<std::size_t>(n)) <= bound);
   }
 }

@@ -31,17 +31,17 @@ using support::zeros;
 namespace {
 
 // 1 x 1, rows, columns, square, wide, tall; those over 32 take LAPACK's blocked way.
-constexpr std::array<shape2, 11> shapes{{{1, 1},
-                                         {1, 7},
-                                         {7, 1},
-                                         {2, 2},
-                                         {5, 9},
-                                         {9, 5},
-                                         {64, 64},
-                                         {40, 45},
-                                         {45, 40},
-                                         {30, 150},
-                                         {150, 30}}};
+constexpr std::array<shape2, 11> qr_shapes{{{1, 1},
+                                            {1, 7},
+                                            {7, 1},
+                                            {2, 2},
+                                            {5, 9},
+                                            {9, 5},
+                                            {64, 64},
+                                            {40, 45},
+                                            {45, 40},
+                                            {30, 150},
+                                            {150, 30}}};
 
 template <class T>
 auto is_upper(matrix<T> const& r) -> bool {
@@ -130,7 +130,7 @@ void check_pivoted(matrix<T> const& a, pivoted_qr_result<T> const& f) {
 TEST_CASE_TEMPLATE("qr: q is orthonormal, r upper triangular, the product is the matrix", T, float,
                    double) {
   for (auto const scale : {1.0, 1e-30, 1e30}) {
-    for (auto const shape : shapes) {
+    for (auto const shape : qr_shapes) {
       CAPTURE(shape);
       CAPTURE(scale);
       auto const a = scaled(random_matrix<T>(shape.rows, shape.cols, 1), scale);
@@ -149,7 +149,7 @@ TEST_CASE_TEMPLATE("qr of a matrix without full rank still has an orthonormal q"
       check_qr(a, qr(a));
     }
   }
-  for (auto const shape : shapes) {
+  for (auto const shape : qr_shapes) {
     CAPTURE(shape);
     auto const f = qr(zeros<T>(shape));
     check_qr(zeros<T>(shape), f);
@@ -231,7 +231,7 @@ TEST_CASE_TEMPLATE("q and r can be written into parts of larger matrices", T, fl
 }
 
 TEST_CASE_TEMPLATE("qr_work allocates nothing in a reserved workspace", T, float, double) {
-  for (auto const shape : shapes) {
+  for (auto const shape : qr_shapes) {
     CAPTURE(shape);
     auto const a = random_matrix<T>(shape.rows, shape.cols, 5);
     auto f = qr(a);
@@ -289,7 +289,7 @@ TEST_CASE("qr refuses outputs of other shapes by name and writes nothing") {
 TEST_CASE_TEMPLATE("pivoted_qr takes the longest rest first and q r are the columns in that order",
                    T, float, double) {
   for (auto const scale : {1.0, 1e-30, 1e30}) {
-    for (auto const shape : shapes) {
+    for (auto const shape : qr_shapes) {
       CAPTURE(shape);
       CAPTURE(scale);
       auto const a = scaled(random_matrix<T>(shape.rows, shape.cols, 8), scale);
@@ -329,7 +329,7 @@ TEST_CASE_TEMPLATE("pivoted_qr finds the rank of a matrix that was made of r col
 }
 
 TEST_CASE_TEMPLATE("the zero matrix has rank 0 and an orthonormal q", T, float, double) {
-  for (auto const shape : shapes) {
+  for (auto const shape : qr_shapes) {
     CAPTURE(shape);
     auto const f = pivoted_qr(zeros<T>(shape));
     check_pivoted(zeros<T>(shape), f);

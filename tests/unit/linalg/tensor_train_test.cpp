@@ -38,7 +38,7 @@ auto product_of(std::span<index_t const> shape) -> index_t {
 }
 
 // 28 random shapes of 2 to 5 axes, and the degenerate ones.
-auto shapes() -> std::vector<sizes> {
+auto tensor_shapes() -> std::vector<sizes> {
   std::vector<sizes> result{{1}, {7}, {1, 1}, {1, 9}, {9, 1}, {1, 1, 1}, {3, 1, 4}, {1, 5, 1, 6}};
   std::mt19937 bits(1);
   for (std::size_t i = 0; i < 28; ++i) {
@@ -54,8 +54,8 @@ auto shapes() -> std::vector<sizes> {
 
 template <class T>
 auto values_of(sizes const& shape, std::uint32_t seed) -> std::vector<T> {
-  auto const numbers = random_matrix<T>(1, product_of(shape), seed);
-  return {numbers.begin(), numbers.end()};
+  auto const random = random_matrix<T>(1, product_of(shape), seed);
+  return {random.begin(), random.end()};
 }
 
 // f of the indices, row-major.
@@ -97,7 +97,7 @@ auto distance(L const& a, R const& b) -> double {
 // unfoldings; no unfolding is larger than the whole tensor by an axis. The products of the N cores
 // round as much again.
 template <class T>
-auto tolerance(sizes const& shape) -> double {
+auto tensor_tolerance(sizes const& shape) -> double {
   double sum = 0;
   index_t left = 1;
   auto const all = product_of(shape);
@@ -141,26 +141,26 @@ auto any_train(sizes const& shape, sizes const& ranks, std::uint32_t seed) -> te
 }  // namespace
 
 TEST_CASE_TEMPLATE("without an error asked for the train is the tensor", T, float, double) {
-  for (auto const& shape : shapes()) {
+  for (auto const& shape : tensor_shapes()) {
     CAPTURE(detail::sizes_text(shape));
     auto const values = values_of<T>(shape, 2);
     for (auto const wanted : {-1.0, 0.0}) {
       auto const tt = train_of(values, shape, {.epsilon = wanted});
-      CHECK(distance(to_dense(tt), values) <= tolerance<T>(shape) * euclidean_norm(values));
+      CHECK(distance(to_dense(tt), values) <= tensor_tolerance<T>(shape) * euclidean_norm(values));
       CHECK(std::ranges::equal(tt.shape(), shape));
     }
   }
 }
 
 TEST_CASE_TEMPLATE("the relative error is at most epsilon", T, float, double) {
-  for (auto const& shape : shapes()) {
+  for (auto const& shape : tensor_shapes()) {
     auto const values = values_of<T>(shape, 3);
     auto const norm = euclidean_norm(values);
     for (auto const wanted : {0.01, 0.1, 0.3, 0.7, 1.0, 5.0}) {
       CAPTURE(detail::sizes_text(shape));
       CAPTURE(wanted);
       auto const tt = train_of(values, shape, {.epsilon = wanted});
-      CHECK(distance(to_dense(tt), values) <= (wanted + tolerance<T>(shape)) * norm);
+      CHECK(distance(to_dense(tt), values) <= (wanted + tensor_tolerance<T>(shape)) * norm);
     }
   }
 }
@@ -189,15 +189,15 @@ TEST_CASE_TEMPLATE("tiny and huge tensors are decomposed as well as others", T, 
       x *= static_cast<T>(scale);
     }
     auto const norm = euclidean_norm(values);
-    CHECK(distance(to_dense(train_of(values, shape)), values) <= tolerance<T>(shape) * norm);
+    CHECK(distance(to_dense(train_of(values, shape)), values) <= tensor_tolerance<T>(shape) * norm);
     auto const tt = train_of(values, shape, {.epsilon = 0.5});
     CHECK(ranks_of(tt) != ranks_of(train_of(values, shape)));
-    CHECK(distance(to_dense(tt), values) <= (0.5 + tolerance<T>(shape)) * norm);
+    CHECK(distance(to_dense(tt), values) <= (0.5 + tensor_tolerance<T>(shape)) * norm);
   }
 }
 
 TEST_CASE_TEMPLATE("outer products of vectors have all ranks 1", T, float, double) {
-  for (auto const& shape : shapes()) {
+  for (auto const& shape : tensor_shapes()) {
     CAPTURE(detail::sizes_text(shape));
     std::vector<matrix<T>> vectors;
     for (std::size_t d = 0; d < shape.size(); ++d) {
@@ -217,7 +217,7 @@ TEST_CASE_TEMPLATE("outer products of vectors have all ranks 1", T, float, doubl
       sum += n;
     }
     CHECK(parameters(tt) == sum);
-    CHECK(distance(to_dense(tt), values) <= tolerance<T>(shape) * euclidean_norm(values));
+    CHECK(distance(to_dense(tt), values) <= tensor_tolerance<T>(shape) * euclidean_norm(values));
   }
 }
 
@@ -229,7 +229,7 @@ TEST_CASE_TEMPLATE("the sum of the indices has ranks 2, its exponential ranks 1 
         shape, [&](sizes const& i) { return f(static_cast<double>(i[0] + i[1] + i[2] + i[3])); });
     auto const tt = train_of(values, shape);
     CHECK(ranks_of(tt) == sizes{1, rank, rank, rank, 1});
-    CHECK(distance(to_dense(tt), values) <= tolerance<T>(shape) * euclidean_norm(values));
+    CHECK(distance(to_dense(tt), values) <= tensor_tolerance<T>(shape) * euclidean_norm(values));
   };
   check([](double sum) { return sum; }, 2);  // i + rest = (i, 1) (1, rest)^T
   check([](double sum) { return std::exp(0.1 * sum); }, 1);
@@ -247,7 +247,7 @@ TEST_CASE_TEMPLATE("two axes give the truncated singular value decomposition", T
       CHECK(ranks_of(tt) == sizes{1, k, 1});
       CHECK(identical(tt.core(0), to_matrix(as_view(f.u).col_range(0, k))));
       auto const expected = support::layers<T>(as_view(f.u), as_span(f.s), as_view(f.vt), k);
-      auto const bound = tolerance<T>({shape.rows, shape.cols}) * frobenius_norm(a);
+      auto const bound = tensor_tolerance<T>({shape.rows, shape.cols}) * frobenius_norm(a);
       CHECK(distance(to_dense(tt), expected) <= bound);
       // An error a little above the tail of k gives k, a little below it k + 1.
       auto const tail =
@@ -259,7 +259,7 @@ TEST_CASE_TEMPLATE("two axes give the truncated singular value decomposition", T
 }
 
 TEST_CASE_TEMPLATE("ranks are bounded by the unfoldings and by max_rank", T, float, double) {
-  for (auto const& shape : shapes()) {
+  for (auto const& shape : tensor_shapes()) {
     auto const values = values_of<T>(shape, 7);
     for (auto const limit : {index_t{1}, index_t{3}, std::numeric_limits<index_t>::max()}) {
       CAPTURE(detail::sizes_text(shape));
@@ -280,11 +280,12 @@ TEST_CASE_TEMPLATE("ranks are bounded by the unfoldings and by max_rank", T, flo
 }
 
 TEST_CASE_TEMPLATE("all cores but the last have orthonormal columns", T, float, double) {
-  for (auto const& shape : shapes()) {
+  for (auto const& shape : tensor_shapes()) {
     CAPTURE(detail::sizes_text(shape));
     auto const tt = train_of(values_of<T>(shape, 8), shape, {.epsilon = 0.2});
     for (std::size_t d = 0; d + 1 < shape.size(); ++d) {
-      CHECK(support::distance_from_orthonormal_columns(as_view(tt.core(d))) <= tolerance<T>(shape));
+      CHECK(support::distance_from_orthonormal_columns(as_view(tt.core(d))) <=
+            tensor_tolerance<T>(shape));
     }
   }
 }

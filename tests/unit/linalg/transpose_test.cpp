@@ -15,13 +15,13 @@ using support::random_matrix;
 namespace {
 
 // Below, at and beyond one and two tiles of 32.
-constexpr std::array<shape2, 9> shapes{
+constexpr std::array<shape2, 9> transposed_shapes{
     {{1, 1}, {1, 40}, {40, 1}, {31, 33}, {32, 32}, {33, 31}, {64, 32}, {65, 97}, {5, 70}}};
 
 }  // namespace
 
 TEST_CASE_TEMPLATE("the element (i, j) moves to (j, i)", T, float, double) {
-  for (auto const shape : shapes) {
+  for (auto const shape : transposed_shapes) {
     CAPTURE(shape);
     auto const a = random_matrix<T>(shape.rows, shape.cols, 1);
     auto to = make_matrix<T>({shape.cols, shape.rows});

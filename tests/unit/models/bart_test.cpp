@@ -22,6 +22,7 @@ using namespace eckart;
 using bart_test::checkpoint;
 using bart_test::has;
 using bart_test::linear_names;
+using bart_test::rounding;
 using bart_test::run;
 using bart_test::tiny_model;
 using io_test::refusal;
@@ -76,10 +77,6 @@ auto whole_head(bart<T> const& model, form stored_as) -> linear<T> {
   return linear<T>(
       weight_in_form(to_two_factor(factorize(model.output_table(), at_rank{32})), stored_as));
 }
-
-// Of equal computations in another order: as in the comparison with the reference, the tiny models
-// amplify rounding by up to 1e3, and 1e5 units of 2^-53 leave room for that.
-constexpr double rounding = 1e-11;
 
 }  // namespace
 
@@ -206,12 +203,12 @@ TEST_CASE("outputs of another size than the tokens are refused, caches stay as t
     return refusal<shape_error>(
         [&] { model.encoder()(source, batch, {}, as_view(memory).row_range(0, rows), scratch); });
   };
-  CHECK(encode(4, 2) == "(nothing was thrown)");
+  CHECK(encode(4, 2) == "nothing thrown");
   CHECK(has(encode(8, 2), "4 tokens into 8 x 32"));
   CHECK(has(encode(3, 2), "4 tokens into 3 x 32"));
   CHECK(has(encode(4, 3), "4 tokens in a batch of 3"));
   CHECK(has(encode(4, 0), "4 tokens in a batch of 0"));
-  CHECK(encode(4, 1) == "(nothing was thrown)");
+  CHECK(encode(4, 1) == "nothing thrown");
 
   auto state = model.decoder().start(as_view(memory).row_range(0, 4), 1, {},
                                      std::vector<index_t>{0, 0}, 4, scratch);

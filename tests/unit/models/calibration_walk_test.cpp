@@ -38,7 +38,7 @@ auto relative_difference(matrix_view<T const> a, matrix_view<T const> b) -> doub
 }
 
 // Sums of some hundred products in another order, through ten layers that do not magnify much.
-constexpr double rounding = 1e-10;
+constexpr double rounding_of_walk = 1e-10;
 
 }  // namespace
 
@@ -69,10 +69,11 @@ TEST_CASE("a walk sees what the encoder and the decoder compute, without padding
     auto const at = static_cast<index_t>(i);
     CHECK(relative_difference<double>(
               as_view(x), memory.view().row_range(data.tokens.sources.start(at), tokens)) <
-          rounding);
-    CHECK(relative_difference<double>(
-              as_view(y), hidden.view().row_range(data.tokens.targets.start(at),
-                                                  data.tokens.targets.length(at))) < rounding);
+          rounding_of_walk);
+    CHECK(relative_difference<double>(as_view(y),
+                                      hidden.view().row_range(data.tokens.targets.start(at),
+                                                              data.tokens.targets.length(at))) <
+          rounding_of_walk);
   }
 }
 
@@ -95,7 +96,7 @@ TEST_CASE("a walk tells every site once, in the order of the computation") {
   auto const name = std::string("model.decoder.layers.0.fc");
   auto h = answers(model.decoder().layers[0].ffn.fc1, seen.own.at(name + "1").view());
   activate(model.decoder().layers[0].ffn.f, as_view(h));
-  CHECK(relative_difference<double>(as_view(h), seen.own.at(name + "2").view()) < rounding);
+  CHECK(relative_difference<double>(as_view(h), seen.own.at(name + "2").view()) < rounding_of_walk);
 }
 
 TEST_CASE("beside an equal model the walk tells the same as alone, and sums that are no others") {
@@ -111,10 +112,10 @@ TEST_CASE("beside an equal model the walk tells the same as alone, and sums that
     auto const& site = one.first;
     auto const rows = one.second.view();
     CAPTURE(site);
-    CHECK(relative_difference<double>(rows, beside.read.at(site).view()) < rounding);
+    CHECK(relative_difference<double>(rows, beside.read.at(site).view()) < rounding_of_walk);
     CHECK(beside.own.contains(site) != beside.outputs.contains(site));
     if (beside.own.contains(site)) {
-      CHECK(relative_difference<double>(rows, beside.own.at(site).view()) < rounding);
+      CHECK(relative_difference<double>(rows, beside.own.at(site).view()) < rounding_of_walk);
     }
   }
   std::size_t residuals = 0;
@@ -123,7 +124,8 @@ TEST_CASE("beside an equal model the walk tells the same as alone, and sums that
       ++residuals;
       CAPTURE(name);
       auto const y = answers<double>(layer, beside.read.at(name).view());
-      CHECK(relative_difference<double>(as_view(y), beside.outputs.at(name).view()) < rounding);
+      CHECK(relative_difference<double>(as_view(y), beside.outputs.at(name).view()) <
+            rounding_of_walk);
     }
   });
   CHECK(residuals == 2 * model.encoder().layers.size() + 3 * model.decoder().layers.size());
@@ -144,7 +146,8 @@ TEST_CASE("outputs that join a residual bring the changed model's sum back to th
   walk(model, changed, data.tokens, beside);
   // x + out(c) of the original = x' + told, with x = x' before the first difference.
   auto const update = answers<double>(old, alone.own.at(name).view());
-  CHECK(relative_difference<double>(as_view(update), beside.outputs.at(name).view()) < rounding);
+  CHECK(relative_difference<double>(as_view(update), beside.outputs.at(name).view()) <
+        rounding_of_walk);
   // fc2 of that layer: told + x' = fc2(h) + x with another x', normalized after the new bias.
   auto const fc2 = std::string("model.encoder.layers.0.fc2");
   auto const fc1 = std::string("model.encoder.layers.0.fc1");
@@ -161,9 +164,9 @@ TEST_CASE("outputs that join a residual bring the changed model's sum back to th
       change = std::max(change, std::abs(changed_x(i, j) - x(i, j)));
     }
   }
-  CHECK(worst < rounding);
+  CHECK(worst < rounding_of_walk);
   CHECK(change > 1e-3);
-  CHECK(relative_difference<double>(x, beside.own.at(fc1).view()) < rounding);
+  CHECK(relative_difference<double>(x, beside.own.at(fc1).view()) < rounding_of_walk);
 }
 
 TEST_CASE_TEMPLATE(
@@ -187,7 +190,7 @@ TEST_CASE_TEMPLATE(
   walk(split, data.tokens, expected);
   auto const last = layer_name("decoder", static_cast<index_t>(layers) - 1) + ".fc2";
   CHECK(relative_difference<double>(expected.own.at(last).view(), seen.own.at(last).view()) <
-        rounding);
+        rounding_of_walk);
   auto const all = answers<double>(joint, seen.own.at(std::string(cross_kv_name)).view());
   CHECK(as_view(all).cols == outputs);
 }

@@ -11,6 +11,7 @@
 #include <string>
 
 using namespace eckart;
+using support::has;
 using support::refusal;
 
 namespace {
@@ -29,7 +30,7 @@ auto example() -> latency_table {
   return table;
 }
 
-auto read(std::string const& text) -> latency_table {
+auto table_from(std::string const& text) -> latency_table {
   return read_latency_table(parse_json(text, "t.json"), "t.json");
 }
 
@@ -40,10 +41,6 @@ auto entry(std::string const& changed, std::string const& to) -> std::string {
   auto const at = text.find(changed);
   REQUIRE(at != std::string::npos);
   return text.replace(at, changed.size(), to);
-}
-
-auto has(std::string const& text, std::string const& part) -> bool {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace
@@ -96,9 +93,9 @@ TEST_CASE("the cost of a layer: the source once, each written token by itself") 
 }
 
 TEST_CASE("a file is read, or refused with the entry and the key") {
-  CHECK(read(entry("2.5", "2.5")).microseconds(form::pivoted, {2, 3}, 1, 4) == 2.5);
+  CHECK(table_from(entry("2.5", "2.5")).microseconds(form::pivoted, {2, 3}, 1, 4) == 2.5);
   auto const refused = [](std::string const& changed, std::string const& to) {
-    return refusal<format_error>([&] { read(entry(changed, to)); });
+    return refusal<format_error>([&] { table_from(entry(changed, to)); });
   };
   CHECK(
       has(refused("table\": 1", "table\": 2"), "t.json: key \"eckart_latency_table\": version 2"));

@@ -26,6 +26,7 @@
 #include <vector>
 
 using namespace eckart;
+using support::has;
 using support::refusal;
 using support::temporary_directory;
 
@@ -79,10 +80,6 @@ auto same_bits(any_low_rank<T> const& a, any_low_rank<T> const& b) -> bool {
                return same_bits(w, std::get<std::remove_cvref_t<decltype(w)>>(b));
              },
              a);
-}
-
-auto has(std::string const& text, std::string_view part) -> bool {
-  return text.find(part) != std::string::npos;
 }
 
 // Bytes of a safetensors file behind its header.

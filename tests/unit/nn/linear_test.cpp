@@ -17,15 +17,9 @@ using nn_test::misfit;
 using nn_test::plain_linear;
 using nn_test::random_source;
 using nn_test::same;
+using nn_test::stored_forms;
 using support::in_double;
 using support::refusal;
-
-namespace {
-
-constexpr std::array stored_forms{form::dense, form::two_factor, form::diagonal_core,
-                                  form::full_core, form::pivoted};
-
-}  // namespace
 
 TEST_CASE_TEMPLATE("every form equals plain loops, with and without bias", T, float, double) {
   random_source random(1);

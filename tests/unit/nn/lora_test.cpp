@@ -22,16 +22,14 @@ using nn_test::misfit;
 using nn_test::plain_linear;
 using nn_test::random_source;
 using nn_test::same;
+using nn_test::stored_forms;
 using support::epsilon;
 using support::in_double;
 using support::refusal;
 
 namespace {
 
-constexpr std::array stored_forms{form::dense, form::two_factor, form::diagonal_core,
-                                  form::full_core, form::pivoted};
-
-struct sizes {
+struct lora_sizes {
   index_t outputs;
   index_t inputs;
   index_t base_rank;
@@ -40,7 +38,7 @@ struct sizes {
 
 // A trained layer: both A and B are there. The base has a bias.
 template <class T>
-auto random_lora(random_source& random, form stored_as, sizes s, double alpha = 6) -> lora<T> {
+auto random_lora(random_source& random, form stored_as, lora_sizes s, double alpha = 6) -> lora<T> {
   auto base = random.linear<T>(s.outputs, s.inputs, stored_as, s.base_rank);
   auto a = random.matrix<T>(s.rank, s.inputs);
   auto b = random.matrix<T>(s.outputs, s.rank);
@@ -289,7 +287,7 @@ TEST_CASE_TEMPLATE(
     "form",
     T, float, double) {
   random_source random(8);
-  constexpr sizes s{24, 17, 5, 3};
+  constexpr lora_sizes s{24, 17, 5, 3};
   for (auto const stored_as : stored_forms) {
     for (auto const k : {index_t{2}, index_t{5}, index_t{8}}) {
       CAPTURE(message(name_of(stored_as), ", rank ", k));

@@ -6,6 +6,7 @@
 #include "support/matrix_check.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -25,8 +26,13 @@ namespace nn_test {
 using eckart::index_t;
 using eckart::matrix_view;
 using support::epsilon;  // twice the unit roundoff: pays for second-order terms and the loops here
+using support::has;
 using support::in_double;
 using support::refusal;
+
+inline constexpr std::array stored_forms{eckart::form::dense, eckart::form::two_factor,
+                                         eckart::form::diagonal_core, eckart::form::full_core,
+                                         eckart::form::pivoted};
 
 /// Uniform in [-1, 1), the same numbers with every standard library.
 class random_source {
@@ -295,10 +301,6 @@ auto misfit(matrix_view<T> got, bounded const& expected) -> double {
     }
   }
   return widest <= 0.01 * largest ? worst : infinite;
-}
-
-inline auto has(std::string const& text, std::string_view part) -> bool {
-  return text.find(part) != std::string::npos;
 }
 
 /// Equal bit for bit, but for signs of zero.

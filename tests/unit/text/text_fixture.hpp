@@ -2,6 +2,7 @@
 
 #include "eckart/text/byte_alphabet.hpp"
 #include "eckart/text/utf8.hpp"
+#include "support/refusal.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <cstdint>
@@ -16,22 +17,9 @@
 // What the tests of text share: files made by hand, a small tokenizer, random texts.
 namespace text_test {
 
+using support::has;
+using support::refusal;
 using support::temporary_directory;
-
-/// What the Error that `f` throws says; a note if it throws none. Other exceptions pass.
-template <class Error, class F>
-auto refusal(F&& f) -> std::string {
-  try {
-    f();
-  } catch (Error const& fault) {
-    return fault.what();
-  }
-  return "(nothing was thrown)";
-}
-
-inline auto has(std::string const& text, std::string_view part) -> bool {
-  return text.find(part) != std::string::npos;
-}
 
 /// `<s> <pad> </s> <unk> <mask>`, then the 256 bytes (byte b is 5 + b), then "he", "ll", "hell" and
 /// "Ġhell" as ids 261 to 264.

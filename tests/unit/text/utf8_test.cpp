@@ -17,3 +17,11 @@ TEST_CASE("white space is Unicode's property and nothing that only looks like it
     CHECK_FALSE(is_white_space(c));
   }
 }
+
+TEST_CASE("a text is blank if every character is white space") {
+  CHECK(is_blank(""));
+  CHECK(is_blank(" \t\r\n"));
+  CHECK(is_blank("\u00A0\u3000 \u2028"));  // no-break, ideographic, line separator
+  CHECK_FALSE(is_blank("\u200B"));         // a space of no width is none
+  CHECK_FALSE(is_blank("  x"));
+}

@@ -23,7 +23,7 @@ auto read(std::string const& vocabulary_text, std::string_view merges) -> tokeni
                            directory.put("merges.txt", merges));
 }
 
-auto fault(std::string const& vocabulary_text, std::string_view merges) -> std::string {
+auto fault_of_files(std::string const& vocabulary_text, std::string_view merges) -> std::string {
   return refusal<format_error>([&] { read(vocabulary_text, merges); });
 }
 
@@ -67,16 +67,17 @@ TEST_CASE("only lines that begin with #version are skipped") {
 
 TEST_CASE("a bad merge is refused with its line, its byte and its parts") {
   auto const good = std::string(text_test::small_merges);
-  CHECK(has(fault(words(), good + "h\n"), "merges.txt: line 6: \"h\" is not two parts"));
-  CHECK(has(fault(words(), good + "h e l\n"), "line 6: \"h e l\" is not two parts"));
-  CHECK(has(fault(words(), good + " h\n"), "line 6: \" h\" is not two parts"));
-  CHECK(has(fault(words(), good + "h \n"), "line 6: \"h \" is not two parts"));
-  CHECK(has(fault(words(), good + "\nh e\n"), "line 6: \"\" is not two parts"));
-  CHECK(has(fault(words(), good + "hx e\n"),
+  CHECK(has(fault_of_files(words(), good + "h\n"), "merges.txt: line 6: \"h\" is not two parts"));
+  CHECK(has(fault_of_files(words(), good + "h e l\n"), "line 6: \"h e l\" is not two parts"));
+  CHECK(has(fault_of_files(words(), good + " h\n"), "line 6: \" h\" is not two parts"));
+  CHECK(has(fault_of_files(words(), good + "h \n"), "line 6: \"h \" is not two parts"));
+  CHECK(has(fault_of_files(words(), good + "\nh e\n"), "line 6: \"\" is not two parts"));
+  CHECK(has(fault_of_files(words(), good + "hx e\n"),
             "line 6: the left part \"hx\" of merge \"hx\" \"e\" is not in the vocabulary"));
-  CHECK(has(fault(words(), good + "e hx\n"), "the right part \"hx\""));
-  CHECK(has(fault(words(), good + "e e\n"), "the result \"ee\" of merge \"e\" \"e\""));
-  CHECK(has(fault(words(), good + "h e\n"), "merges.txt: merge \"h\" \"e\" is given twice"));
+  CHECK(has(fault_of_files(words(), good + "e hx\n"), "the right part \"hx\""));
+  CHECK(has(fault_of_files(words(), good + "e e\n"), "the result \"ee\" of merge \"e\" \"e\""));
+  CHECK(
+      has(fault_of_files(words(), good + "h e\n"), "merges.txt: merge \"h\" \"e\" is given twice"));
   try {
     read(words(), good + "h\n");
     FAIL("not refused");
@@ -86,19 +87,21 @@ TEST_CASE("a bad merge is refused with its line, its byte and its parts") {
 }
 
 TEST_CASE("a bad vocabulary is refused with the token and its id") {
-  CHECK(has(fault("[]", ""), "vocab.json: the document is empty or not an object"));
-  CHECK(has(fault("7", ""), "the document is not an object"));
-  CHECK(has(fault("{}", ""), "the document is empty"));
-  CHECK(has(fault(R"({"a": "0"})", ""), "the id of \"a\" is string, not an integer"));
-  CHECK(has(fault(R"({"a": 1.0})", ""), "the id of \"a\" is number, not an integer"));
-  CHECK(has(fault(R"({"a": -1})", ""), "token \"a\" with id -1: ids must be"));
-  CHECK(has(fault(R"({"a": 18446744073709551615})", ""), "18446744073709551615\", not an id"));
-  CHECK(has(fault(R"({"a": 0, "b": 2147483648})", ""), "\"b\" with id 2147483648: ids must be"));
-  CHECK(has(fault(R"({"a": 0, "b": 20})", ""), "at least 0 and below 20"));
-  CHECK(has(fault(R"({"a": 0, "b": 0})", ""), "\"b\" with id 0: that is the id of \"a\""));
-  CHECK(has(fault(R"({"a": 0, "a": 1})", ""), "vocab.json"));
-  CHECK(has(fault(R"({"": 0})", ""), "the token is empty"));
-  CHECK(has(fault("{", ""), "vocab.json"));
+  CHECK(has(fault_of_files("[]", ""), "vocab.json: the document is empty or not an object"));
+  CHECK(has(fault_of_files("7", ""), "the document is not an object"));
+  CHECK(has(fault_of_files("{}", ""), "the document is empty"));
+  CHECK(has(fault_of_files(R"({"a": "0"})", ""), "the id of \"a\" is string, not an integer"));
+  CHECK(has(fault_of_files(R"({"a": 1.0})", ""), "the id of \"a\" is number, not an integer"));
+  CHECK(has(fault_of_files(R"({"a": -1})", ""), "token \"a\" with id -1: ids must be"));
+  CHECK(has(fault_of_files(R"({"a": 18446744073709551615})", ""),
+            "18446744073709551615\", not an id"));
+  CHECK(has(fault_of_files(R"({"a": 0, "b": 2147483648})", ""),
+            "\"b\" with id 2147483648: ids must be"));
+  CHECK(has(fault_of_files(R"({"a": 0, "b": 20})", ""), "at least 0 and below 20"));
+  CHECK(has(fault_of_files(R"({"a": 0, "b": 0})", ""), "\"b\" with id 0: that is the id of \"a\""));
+  CHECK(has(fault_of_files(R"({"a": 0, "a": 1})", ""), "vocab.json"));
+  CHECK(has(fault_of_files(R"({"": 0})", ""), "the token is empty"));
+  CHECK(has(fault_of_files("{", ""), "vocab.json"));
 }
 
 TEST_CASE("a missing file is an io_error that names it") {
