@@ -31,13 +31,13 @@ inline constexpr index_t strip_rows = 512;
 
 /// What is added to a product: factor z, with one row for all where ld is 0. z is not read where
 /// the factor is 0.
-struct addend {
+struct tile_addend {
   float factor;
   float const* z;
   index_t ld;
 
-  auto from(index_t row, index_t column) const -> addend {
-    return addend{factor, z + row * ld + column, ld};
+  auto from(index_t row, index_t column) const -> tile_addend {
+    return tile_addend{factor, z + row * ld + column, ld};
   }
 };
 
@@ -46,7 +46,7 @@ struct tile_target {
   float* y;
   index_t ldy;
   float alpha;
-  addend added;
+  tile_addend added;
 };
 
 /// w (k, n), or w^T as it lies in memory.
@@ -134,7 +134,7 @@ template <std::size_t Vectors>
     }
     ECKART_UNROLL
     for (std::size_t i = 0; i < tile; ++i) {
-      simd_sixteen const a = simd_sixteen{} + x[static_cast<index_t>(i) * ldx + p];
+      float const a = x[static_cast<index_t>(i) * ldx + p];
       ECKART_UNROLL
       for (std::size_t v = 0; v < Vectors; ++v) {
         sum[i][v] += a * w[v];
@@ -184,7 +184,7 @@ inline void multiply_part(float const* x, index_t ldx, float const* strip, index
   std::array<float, static_cast<std::size_t>(strip_tile * strip_width)> sums;
   memory_ahead nothing{};
   kernel_of_strip(width)(x, ldx, strip, k, nothing, 0,
-                         tile_target{sums.data(), width, to.alpha, addend{0, nullptr, 0}});
+                         tile_target{sums.data(), width, to.alpha, tile_addend{0, nullptr, 0}});
   auto const beta = to.added.factor;
   for (index_t i = strip_tile - rows; i < strip_tile; ++i) {
     for (index_t j = 0; j < columns; ++j) {
@@ -197,17 +197,23 @@ inline void multiply_part(float const* x, index_t ldx, float const* strip, index
 
 /// y = alpha x w + what is added, y (rows, at most 64), w in a strip.
 inline void multiply_by_strip(float alpha, matrix_view<float const> x, float const* strip,
-                              index_t width, memory_ahead next, addend added,
+                              index_t width, memory_ahead next, tile_addend added,
                               matrix_view<float> y) {
-  auto const places = x.rows / strip_tile * ((x.cols + asking_distance - 1) / asking_distance);
-  auto const asks = (next.lines() + places - 1) / places;
+  // As late as there are places for: the second cache holds what was asked for, but not through all
+  // of x.
+  constexpr index_t least_asks = 3;
+  auto const places = (x.cols + asking_distance - 1) / asking_distance;  // of a tile
+  auto const tiles = x.rows / strip_tile;
+  auto const asks = std::max(least_asks, (next.lines() + tiles * places - 1) / (tiles * places));
+  auto const asking_tiles = (next.lines() + asks * places - 1) / (asks * places);
+  auto const asking_from = (tiles - asking_tiles) * strip_tile;
   auto const kernel = kernel_of_strip(width);
   for (index_t i = 0; i < x.rows; i += strip_tile) {
     auto const at = std::min(i, x.rows - strip_tile);  // of a whole tile
     tile_target const to{y.data + at * y.ld, y.ld, alpha, added.from(at, 0)};
     auto const* const from = x.data + at * x.ld;
     if (at == i && y.cols == width) {
-      kernel(from, x.ld, strip, x.cols, next, asks, to);
+      kernel(from, x.ld, strip, x.cols, next, i < asking_from ? 0 : asks, to);
     } else {
       multiply_part(from, x.ld, strip, width, x.cols, strip_tile - (i - at), y.cols, to);
     }
@@ -219,7 +225,7 @@ inline auto has_strip_kernels() -> bool {
 }
 inline void pack_strip(right_factor const&, index_t, float*) {}
 inline void multiply_by_strip(float, matrix_view<float const>, float const*, index_t, memory_ahead,
-                              addend, matrix_view<float>) {}
+                              tile_addend, matrix_view<float>) {}
 #endif
 
 inline auto can_multiply_strips(shape2 y) -> bool {
@@ -228,7 +234,7 @@ inline auto can_multiply_strips(shape2 y) -> bool {
 
 /// y = alpha x w + what is added for at most strip_rows rows, on one thread.
 inline void multiply_strips(float alpha, matrix_view<float const> x, right_factor const& w,
-                            addend added, matrix_view<float> y) {
+                            tile_addend added, matrix_view<float> y) {
   static thread_local std::vector<float, allocator<float>> strip(
       static_cast<std::size_t>(strip_width * strip_depth));
   auto const parts = (x.cols + strip_depth - 1) / strip_depth;
@@ -247,7 +253,7 @@ inline void multiply_strips(float alpha, matrix_view<float const> x, right_facto
                                                          : matrix_view<float const>{}};
       auto const to = y.col_range(j, part.n());
       multiply_by_strip(alpha, x.col_range(p, part.k()), strip.data(), width, next, before, to);
-      before = addend{1, to.data, to.ld};
+      before = tile_addend{1, to.data, to.ld};
     }
   }
 }
@@ -255,7 +261,7 @@ inline void multiply_strips(float alpha, matrix_view<float const> x, right_facto
 /// y = alpha x w + what is added, with x (rows, k), w (k, n), y (rows, n), k >= 1, where
 /// can_multiply_strips(y.shape()). 2 rows n k FLOPs, on all threads.
 inline void many_rows_product(float alpha, matrix_view<float const> x, right_factor const& w,
-                              addend added, matrix_view<float> y) {
+                              tile_addend added, matrix_view<float> y) {
   constexpr index_t pieces_of_worker = 4;
   constexpr index_t enough_rows = 64;
   auto const workers = worker_count();

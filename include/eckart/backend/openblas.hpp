@@ -4,8 +4,8 @@
 #include "eckart/backend/concept.hpp"
 #include "eckart/backend/lapack.hpp"
 #include "eckart/backend/many_rows.hpp"
-#include "eckart/backend/packed_rows.hpp"
 #include "eckart/backend/row_kernels.hpp"
+#include "eckart/backend/row_products.hpp"
 #include "eckart/core/fill_rows.hpp"
 
 #include <algorithm>
@@ -41,7 +41,7 @@ struct openblas {
   using memory = host_memory;
 
   /// c = alpha p(a) q(b) + beta c. Floats go to kernels of this library where a is not transposed:
-  /// few rows times a transposed matrix to few_rows.hpp and packed_rows.hpp, few rows times a
+  /// few rows times a transposed matrix to row_products.hpp, few rows times a
   /// narrow matrix to row_kernels.hpp, many rows to many_rows.hpp. Else BLAS, rows or columns of
   /// real numbers by gemv. 2 m n k FLOPs, 8 m n k for complex numbers.
   template <scalar T>
@@ -52,19 +52,13 @@ struct openblas {
       return;
     }
     if constexpr (std::same_as<T, float>) {
-      if (p == op::none && q != op::none && c.cols > 1) {
-        if (c.rows >= detail::packed_rows_from && detail::can_pack_rows(c.rows, c.cols)) {
-          detail::packed_rows_product(alpha, a, b, beta, c);
-          return;
-        }
-        if (c.rows <= detail::few_rows_limit) {
-          detail::few_rows_product(detail::best_kernels(), alpha, a, b, beta, c);
-          return;
-        }
+      if (p == op::none && q != op::none && detail::row_product::fits(c.shape())) {
+        detail::multiply(detail::row_product(alpha, a, b, beta, nullptr, c));
+        return;
       }
       if (p == op::none && k > 0 && detail::can_multiply_strips(c.shape())) {
         detail::many_rows_product(alpha, a, detail::right_factor{b, q != op::none},
-                                  detail::addend{beta, c.data, c.ld}, c);
+                                  detail::tile_addend{beta, c.data, c.ld}, c);
         return;
       }
 #ifdef ECKART_HAS_ROW_KERNELS
@@ -101,16 +95,49 @@ struct openblas {
   void add_row_to_product(matrix_view<T const> a, matrix_view<T const> w, std::span<T const> row,
                           matrix_view<T> c) const {
     auto const k = check_product(op::none, op::transpose, a, w, c);
+    check_row(static_cast<index_t>(row.size()), c);
     if constexpr (std::same_as<T, float>) {
-      if (k > 0 && static_cast<index_t>(row.size()) == c.cols &&
-          detail::can_multiply_strips(c.shape())) {
+      if (c.rows > 0 && detail::row_product::fits(c.shape())) {
+        detail::multiply(detail::row_product(1, a, w, 0, row.data(), c));
+        return;
+      }
+      if (k > 0 && detail::can_multiply_strips(c.shape())) {
         detail::many_rows_product(1, a, detail::right_factor{w, true},
-                                  detail::addend{1, row.data(), 0}, c);
+                                  detail::tile_addend{1, row.data(), 0}, c);
         return;
       }
     }
     fill_rows(row, c);
     gemm(op::none, op::transpose, T{1}, a, w, T{1}, c);
+  }
+
+  /// inner = a right^T and c = inner left^T + beta c, or, where a row is given, + that row in every
+  /// row of c: a product through two factors. Of few rows of floats threads are woken once for
+  /// both. 2 k (m + n) FLOPs a row for a (rows, n), right (k, n), left (m, k).
+  template <real T>
+  void product_through(matrix_view<T const> a, matrix_view<T const> right, matrix_view<T> inner,
+                       matrix_view<T const> left, T beta, std::span<T const> row,
+                       matrix_view<T> c) const {
+    check_product(op::none, op::transpose, a, right, inner);
+    check_product(op::none, op::transpose, matrix_view<T const>(inner), left, c);
+    check_row(row.empty() ? c.cols : static_cast<index_t>(row.size()), c);
+    if constexpr (std::same_as<T, float>) {
+      auto const fits = [](matrix_view<T> y) {
+        return y.rows > 0 && detail::row_product::fits(y.shape());
+      };
+      if (fits(inner) && fits(c)) {
+        detail::multiply_in_turn(
+            detail::row_product(1, a, right, 0, nullptr, inner),
+            detail::row_product(1, inner, left, beta, row.empty() ? nullptr : row.data(), c));
+        return;
+      }
+    }
+    gemm(op::none, op::transpose, T{1}, a, right, T{0}, inner);
+    if (row.empty()) {
+      gemm(op::none, op::transpose, T{1}, matrix_view<T const>(inner), left, beta, c);
+    } else {
+      add_row_to_product(matrix_view<T const>(inner), left, row, c);
+    }
   }
 
   /// The upper triangle of c = x^T x; what is below is not touched. n (n + 1) FLOPs a row of n.
@@ -170,6 +197,13 @@ struct openblas {
   }
 
  private:
+  template <class T>
+  static void check_row(index_t size, matrix_view<T> c) {
+    if (size != c.cols) {
+      throw shape_error(message("gemm: a row of ", size, " numbers for ", c.shape()));
+    }
+  }
+
   static auto transposed(op p) -> cxxblas::Transpose {
     return p == op::none        ? cxxblas::NoTrans
            : p == op::transpose ? cxxblas::Trans

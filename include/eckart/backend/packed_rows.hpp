@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 /// Products y = x W^T with more rows than few_rows.hpp has registers for, and too few for BLAS: the
@@ -159,21 +161,69 @@ inline auto can_pack_rows(index_t rows, index_t outputs) -> bool {
 }
 
 /// The rows of x, with zeros in the place of those that are missing, number by number, or two
-/// numbers by two for a kernel of pairs. The memory is the thread's and grows to the largest x.
-inline auto pack_rows(matrix_view<float const> x, packed_shape const& shape) -> float const* {
-  static thread_local std::vector<float, allocator<float>> packed;
-  auto const size = static_cast<std::size_t>((x.cols + x.cols % 2) * shape.rows);
-  if (packed.size() < size) {
-    packed.resize(size);
-  }
+/// numbers by two for a kernel of pairs. Each thread that asks orders them once for itself: that
+/// takes less time than to fetch from another one's cache what it has ordered.
+class ordered_rows {
+ public:
+  ordered_rows(matrix_view<float const> x, packed_shape const& shape)
+      : x_(x), rows_(shape.rows), number_(next_number()) {}
+
+  /// The memory is the thread's and grows to the largest x.
+  auto of_this_thread() const -> float const* {
+    static thread_local struct {
+      std::uint64_t number = 0;
+      std::vector<float, allocator<float>> values;
+    } mine;
+    if (mine.number != number_) {
+      auto const size = static_cast<std::size_t>((x_.cols + x_.cols % 2) * rows_);
+      if (mine.values.size() < size) {
+        mine.values.resize(size);
+      }
 #ifdef ECKART_HAS_X86_KERNELS
-  if (shape.rows == packed_lanes / 2) {
-    interleave_pairs(x, packed.data());
-  } else {
-    interleave_rows(x, shape.rows, packed.data());
-  }
+      if (rows_ == packed_lanes / 2) {
+        interleave_pairs(x_, mine.values.data());
+      } else {
+        interleave_rows(x_, rows_, mine.values.data());
+      }
 #endif
-  return packed.data();
+      mine.number = number_;
+    }
+    return mine.values.data();
+  }
+
+ private:
+  static auto next_number() -> std::uint64_t {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
+
+  matrix_view<float const> x_;
+  index_t rows_;  // of the kernel
+  std::uint64_t number_;
+};
+
+/// y = alpha x w^T + beta y for the rows of w from `first` to `last`.
+inline void multiply_packed(packed_shape const& shape, float const* packed, float alpha,
+                            matrix_view<float const> w, float beta, matrix_view<float> y,
+                            index_t first, index_t last) {
+  std::array<float, static_cast<std::size_t>(packed_tile * packed_rows_limit)> sums;
+  for (index_t at = first; at < last; at += packed_tile) {
+    // The last tile starts early enough to be whole.
+    auto const from = std::min(at, w.rows - packed_tile);
+    shape.kernel(packed, w.data + from * w.ld, w.ld, w.cols, sums.data());
+    auto const end = std::min(at + packed_tile, last);
+    for (index_t i = 0; i < y.rows; ++i) {
+      auto const* const row = sums.data() + i * packed_tile;
+      if (at == from && end == at + packed_tile) {
+        put_tile<packed_tile>(alpha, row, beta, &y(i, at));
+        continue;
+      }
+      for (index_t j = at; j < end; ++j) {
+        auto& to = y(i, j);
+        to = beta == 0 ? alpha * row[j - from] : beta * to + alpha * row[j - from];
+      }
+    }
+  }
 }
 
 /// y = alpha x w^T + beta y with x (rows, k), w (n, k), y (rows, n), where can_pack_rows(rows, n);
@@ -181,28 +231,12 @@ inline auto pack_rows(matrix_view<float const> x, packed_shape const& shape) -> 
 inline void packed_rows_product(float alpha, matrix_view<float const> x, matrix_view<float const> w,
                                 float beta, matrix_view<float> y) {
   auto const shape = packed_shape_for(x.rows);
-  auto const* const packed = pack_rows(x, shape);
-  auto const multiply = [&](index_t first, index_t last) {
-    std::array<float, static_cast<std::size_t>(packed_tile * packed_rows_limit)> sums;
-    for (index_t at = first; at < last; at += packed_tile) {
-      // The last tile starts early enough to be whole.
-      auto const from = std::min(at, w.rows - packed_tile);
-      shape.kernel(packed, w.data + from * w.ld, w.ld, x.cols, sums.data());
-      auto const end = std::min(at + packed_tile, last);
-      for (index_t i = 0; i < x.rows; ++i) {
-        auto const* const row = sums.data() + i * packed_tile;
-        if (at == from && end == at + packed_tile) {
-          put_tile<packed_tile>(alpha, row, beta, &y(i, at));
-          continue;
-        }
-        for (index_t j = at; j < end; ++j) {
-          auto& to = y(i, j);
-          to = beta == 0 ? alpha * row[j - from] : beta * to + alpha * row[j - from];
-        }
-      }
-    }
-  };
-  parallel_pieces(w.rows, packed_tile, std::max<index_t>(1, x.cols) * shape.rows, multiply);
+  ordered_rows const ordered(x, shape);
+  parallel_pieces(w.rows, packed_tile, std::max<index_t>(1, x.cols) * shape.rows,
+                  [&](index_t first, index_t last) {
+                    multiply_packed(shape, ordered.of_this_thread(), alpha, w, beta, y, first,
+                                    last);
+                  });
 }
 
 }  // namespace detail

@@ -24,7 +24,7 @@ inline void store(float* x, whole v) {
   *reinterpret_cast<unaligned*>(x) = v;
 }
 inline auto splat(float x) -> whole {
-  return whole{} + x;
+  return x - whole{};  // not x + 0, which is an addition for x = -0
 }
 
 /// The last n < lanes numbers of a row, `fill` in the other lanes.

@@ -72,13 +72,44 @@ void parallel_rows(index_t rows, index_t cols, F&& f) {
                [&](index_t piece) { f(piece * at_once, std::min(rows, (piece + 1) * at_once)); });
 }
 
+/// Numbers that a second thread is woken for.
+inline constexpr index_t worth_waking = 1 << 16;
+
+/// Calls f(worker, workers) on every thread and, when all of them have ended, g(worker, workers).
+/// The first exception is thrown again at the end.
+template <class F, class G>
+void parallel_in_turn(F&& f, G&& g) {
+#ifdef _OPENMP
+  std::exception_ptr failure;
+  auto const guarded = [&failure](auto& call) {
+    try {
+      call(static_cast<index_t>(omp_get_thread_num()), static_cast<index_t>(omp_get_num_threads()));
+    } catch (...) {
+#pragma omp critical(eckart_parallel_in_turn)
+      failure = failure ? failure : std::current_exception();
+    }
+  };
+#pragma omp parallel if (!omp_in_parallel())
+  {
+    guarded(f);
+#pragma omp barrier
+    guarded(g);
+  }
+  if (failure) {
+    std::rethrow_exception(failure);
+  }
+#else
+  f(index_t{0}, index_t{1});
+  g(index_t{0}, index_t{1});
+#endif
+}
+
 /// Calls f(first, last) for pieces of whole groups of `group` rows that cost `cost` numbers each:
 /// as few as keep all threads busy to the end, one where it is not worth waking a second thread.
 /// Long pieces read memory in the order of its addresses, and the first group of each waits for it:
 /// they are 16 groups long where that leaves as many for each thread.
 template <class F>
 void parallel_pieces(index_t rows, index_t group, index_t cost, F&& f) {
-  constexpr index_t worth_waking = 1 << 16;
   constexpr index_t pieces_of_worker = 4;
   constexpr index_t groups_of_piece = 16;
   auto const workers = rows * cost > worth_waking ? worker_count() : 1;

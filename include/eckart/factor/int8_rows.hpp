@@ -4,6 +4,7 @@
 #include "eckart/backend/openblas.hpp"
 #include "eckart/core/parallel.hpp"
 #include "eckart/core/workspace.hpp"
+#include "eckart/factor/addend.hpp"
 #include "eckart/factor/cost.hpp"
 
 #include <algorithm>
@@ -167,12 +168,17 @@ auto apply_worksize(int8_rows<T> const& w, index_t rows) -> std::size_t {
                   workspace<T>::footprint(detail::int8_dense_rows, w.shape().cols));
 }
 
-/// y = x W^T + beta y. In float with OpenBLAS x is rounded to 8 bits a number with a scale for each
-/// row, sums are of whole numbers: 2 m n operations a row, at four times the speed of floats or
-/// more with VNNI. Elsewhere W is made of floating-point numbers, block by block.
+/// y = x W^T + the addend. In float with OpenBLAS x is rounded to 8 bits a number with a scale for
+/// each row, sums are of whole numbers: 2 m n operations a row, at four times the speed of floats
+/// or more with VNNI. Elsewhere W is made of floating-point numbers, block by block.
 template <real T, blas_backend<T> B = openblas>
 void apply_work(std::type_identity_t<matrix_view<T const>> x, int8_rows<T> const& w,
-                matrix_view<T> y, workspace<T>& scratch, B const& backend = {}, T beta = 0) {
+                matrix_view<T> y, workspace<T>& scratch, B const& backend = {},
+                std::type_identity_t<addend<T>> more = {}) {
+  if (!more.row.empty()) {
+    fill_rows(more.row, y);
+    more = T{1};
+  }
   auto const frame = scratch.frame();
   if constexpr (detail::multiplies_bytes<T, B>) {
     auto const length = detail::int8_length(x.cols);
@@ -182,7 +188,7 @@ void apply_work(std::type_identity_t<matrix_view<T const>> x, int8_rows<T> const
     auto const x_scales = scratch.take_span(x.rows);
     detail::to_byte_rows(x, x_bytes, x_scales.data());
     detail::int8_product(detail::best_int8_kernels(), x_bytes, x_scales.data(), w.kernel_view(),
-                         beta, y);
+                         more.beta, y);
   } else {
     for (index_t first = 0; first < y.cols; first += detail::int8_dense_rows) {
       auto const count = std::min(detail::int8_dense_rows, y.cols - first);
@@ -191,7 +197,7 @@ void apply_work(std::type_identity_t<matrix_view<T const>> x, int8_rows<T> const
       for (index_t i = 0; i < count; ++i) {
         w.read_row(first + i, block.row(i));
       }
-      backend.gemm(op::none, op::transpose, T{1}, x, matrix_view<T const>(block), beta,
+      backend.gemm(op::none, op::transpose, T{1}, x, matrix_view<T const>(block), more.beta,
                    y.col_range(first, count));
     }
   }

@@ -16,16 +16,49 @@ inline namespace v0 {
 
 struct pivoted {};  ///< k rows of W, and the others as combinations of them
 
+namespace detail {
+
+/// The places of rows [first, last) of a pivoted matrix in rising order, as positions in `rows`.
+inline auto rising(std::span<index_t const> rows, index_t first, index_t last)
+    -> std::vector<index_t> {
+  std::vector<index_t> order(static_cast<std::size_t>(last - first));
+  std::iota(order.begin(), order.end(), first);
+  std::ranges::sort(order, {}, [&](index_t i) { return rows[static_cast<std::size_t>(i)]; });
+  return order;
+}
+
+/// a with its rows, and those of its columns that `columns` names, in another order.
+template <real T>
+auto reordered(matrix_view<T const> a, std::span<index_t const> rows, index_t first_row,
+               std::span<index_t const> columns) -> matrix<T> {
+  auto result = make_matrix<T>(a.shape());
+  for (index_t i = 0; i < a.rows; ++i) {
+    auto const from = a.row(rows[static_cast<std::size_t>(i)] - first_row);
+    auto const to = as_view(result).row(i);
+    if (columns.empty()) {
+      std::ranges::copy(from, to.begin());
+    } else {
+      std::ranges::transform(columns, to.begin(),
+                             [&](index_t j) { return from[static_cast<std::size_t>(j)]; });
+    }
+  }
+  return result;
+}
+
+}  // namespace detail
+
 /// A matrix of rank k needs only k of its rows: W = P [1; C] K with the kept rows K (k, n), the
 /// combinations C (m - k, k) and the permutation P that puts them in place. k (m + n - k) numbers,
-/// fewer than dense at every rank below min(m, n), and the m places of the rows.
+/// fewer than dense at every rank below min(m, n), and the m places of the rows, which rise within
+/// the kept rows and within the others.
 template <real T>
 class low_rank<T, pivoted> {
  public:
   static constexpr form stored_as = form::pivoted;
 
-  /// rows: (m) the places in W of the k kept rows, then of the others. Throws shape_error unless
-  /// it is a permutation and the shapes fit.
+  /// rows: (m) the places in W of the k kept rows, then of the others, in any order: the factors
+  /// are brought into the rising one. Throws shape_error unless it is a permutation and the shapes
+  /// fit.
   low_rank(matrix<T> kept, matrix<T> combinations, std::vector<index_t> rows)
       : kept_(std::move(kept)), combinations_(std::move(combinations)), rows_(std::move(rows)) {
     auto const k = this->kept().rows;
@@ -44,6 +77,7 @@ class low_rank<T, pivoted> {
                     sorted.size() - 1));
       }
     }
+    bring_into_order();
   }
 
   auto shape() const -> shape2 { return {static_cast<index_t>(rows_.size()), kept().cols}; }
@@ -58,6 +92,19 @@ class low_rank<T, pivoted> {
   auto growth() const -> double { return max_abs(combinations()); }
 
  private:
+  void bring_into_order() {
+    auto const middle = rows_.begin() + rank();
+    if (std::is_sorted(rows_.begin(), middle) && std::is_sorted(middle, rows_.end())) {
+      return;
+    }
+    auto const order = detail::rising(rows_, 0, rank());
+    auto const others = detail::rising(rows_, rank(), shape().rows);
+    combinations_ = detail::reordered(combinations(), others, rank(), order);
+    kept_ = detail::reordered(kept(), order, 0, {});
+    std::sort(rows_.begin(), middle);
+    std::sort(middle, rows_.end());
+  }
+
   matrix<T> kept_;
   matrix<T> combinations_;
   std::vector<index_t> rows_;

@@ -135,37 +135,6 @@ class device_low_rank<T, pivoted> {
   device_matrix<int> source_;  // (1, m)
 };
 
-namespace detail {
-
-/// The places of rows [first, last) of a pivoted matrix in rising order, as positions in `rows`.
-inline auto rising(std::span<index_t const> rows, index_t first, index_t last)
-    -> std::vector<index_t> {
-  std::vector<index_t> order(static_cast<std::size_t>(last - first));
-  std::iota(order.begin(), order.end(), first);
-  std::ranges::sort(order, {}, [&](index_t i) { return rows[static_cast<std::size_t>(i)]; });
-  return order;
-}
-
-/// a with its rows, and those of its columns that `columns` names, in another order.
-template <real T>
-auto reordered(matrix_view<T const> a, std::span<index_t const> rows, index_t first_row,
-               std::span<index_t const> columns) -> matrix<T> {
-  auto result = make_matrix<T>(a.shape());
-  for (index_t i = 0; i < a.rows; ++i) {
-    auto const from = a.row(rows[static_cast<std::size_t>(i)] - first_row);
-    auto const to = as_view(result).row(i);
-    if (columns.empty()) {
-      std::ranges::copy(from, to.begin());
-    } else {
-      std::ranges::transform(columns, to.begin(),
-                             [&](index_t j) { return from[static_cast<std::size_t>(j)]; });
-    }
-  }
-  return result;
-}
-
-}  // namespace detail
-
 /// The factors on the device, their numbers rounded to U. Throws as copy_to_device.
 template <device_number U, real T>
 auto to_device(low_rank<T, full_core> const& w, cudaStream_t stream)
@@ -187,19 +156,10 @@ auto to_device(low_rank<T, two_factor> const& w, cudaStream_t stream)
   return {to_device<U>(w.left(), stream), to_device<U>(w.right(), stream)};
 }
 
-/// The kept rows and the others change their order to the one in which they stand in W: then the
-/// columns of y are taken from two runs of neighbours.
 template <device_number U, real T>
 auto to_device(low_rank<T, pivoted> const& w, cudaStream_t stream) -> device_low_rank<U, pivoted> {
-  auto const k = w.rank();
-  auto order = detail::rising(w.rows(), 0, k);
-  auto const others = detail::rising(w.rows(), k, w.shape().rows);
-  auto const kept = detail::reordered<T>(w.kept(), order, 0, {});
-  auto const combinations = detail::reordered<T>(w.combinations(), others, k, order);
-  order.insert(order.end(), others.begin(), others.end());
-  std::ranges::transform(order, order.begin(),
-                         [&](index_t i) { return w.rows()[static_cast<std::size_t>(i)]; });
-  return {to_device<U>(kept, stream), to_device<U>(combinations, stream), order, stream};
+  return {to_device<U>(w.kept(), stream), to_device<U>(w.combinations(), stream),
+          std::vector<index_t>(w.rows().begin(), w.rows().end()), stream};
 }
 
 /// The same in the order of the backend's stream.

@@ -319,7 +319,6 @@ class multi_head_attention : public attention_inputs<T> {
     auto const frame = scratch.frame();
     auto const size = scaled_dot_product_attention_worksize<T>(most_queries, most_keys);
     auto const tasks = count * heads;
-    constexpr index_t worth_waking = 1 << 16;  // products of two numbers
     if (std::same_as<B, openblas> &&
         tasks * most_queries * most_keys * head_width() > worth_waking) {
       auto const work = scratch.take(scores_worksize(most_queries, most_keys));

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "eckart/core/fill_rows.hpp"
 #include "eckart/core/workspace.hpp"
 #include "eckart/factor/apply.hpp"
 #include "eckart/factor/convert.hpp"
@@ -134,20 +133,11 @@ class linear {
   template <class W, class B>
   void multiply(matrix_view<T const> x, W const& w, matrix_view<T> y, workspace<T>& scratch,
                 B const& backend) const {
-    if constexpr (is_dense<W> && requires { backend.add_row_to_product(x, x, x.row(0), y); }) {
-      if (bias_) {
-        backend.add_row_to_product(x, as_view(w), as_span(*bias_), y);
-        return;
-      }
-    }
-    if (bias_) {
-      fill_rows(as_span(*bias_), y);
-    }
-    T const beta = bias_ ? T{1} : T{0};
+    auto const more = bias_ ? addend<T>(as_span(*bias_)) : addend<T>();
     if constexpr (is_dense<W>) {
-      backend.gemm(op::none, op::transpose, T{1}, x, as_view(w), beta, y);
+      detail::add_to_product(x, as_view(w), more, y, backend);
     } else {
-      apply_work(x, w, y, scratch, backend, beta);
+      apply_work(x, w, y, scratch, backend, more);
     }
   }
 

@@ -157,3 +157,40 @@ TEST_CASE("pieces of whole groups are all rows once, cheap ones are one piece") 
     }
   }
 }
+
+TEST_CASE("a second call begins when all threads have ended the first") {
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> ended = 0;
+    std::atomic<int> early = 0;
+    std::atomic<int> calls = 0;
+    index_t team = 0;
+    parallel_in_turn(
+        [&](index_t worker, index_t workers) {
+          if (worker == 0) {
+            team = workers;
+          }
+          ++ended;
+        },
+        [&](index_t worker, index_t workers) {
+          early += ended == static_cast<int>(workers) && worker < workers ? 0 : 1;
+          ++calls;
+        });
+    CHECK(early == 0);
+    CHECK(calls == static_cast<int>(team));
+  }
+}
+
+TEST_CASE("an exception of one thread does not keep the others from their second call") {
+  std::atomic<int> calls = 0;
+  std::atomic<int> team = 0;
+  CHECK_THROWS_AS(parallel_in_turn(
+                      [&](index_t worker, index_t workers) {
+                        if (worker == 0) {
+                          team = static_cast<int>(workers);
+                          throw shape_error("the first");
+                        }
+                      },
+                      [&](index_t, index_t) { ++calls; }),
+                  shape_error);
+  CHECK(calls == team);
+}

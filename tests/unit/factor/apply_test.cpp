@@ -118,6 +118,35 @@ TEST_CASE_TEMPLATE("beta adds to what was there", T, float, double) {
   });
 }
 
+TEST_CASE_TEMPLATE("a row is added to every row, and nothing that was there is read", T, float,
+                   double) {
+  for_all<T>([](auto const& x, auto const& w) {
+    auto const m = w.shape().rows;
+    auto const added = random_matrix<T>(1, m, 6);
+    auto const row = as_view(added).row(0);
+    auto expected = expected_product(x, w);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      expected.data()[i] += static_cast<double>(row[i % static_cast<std::size_t>(m)]);
+    }
+    auto const rows = static_cast<double>(as_view(x).rows);
+    auto const bound = tolerance(x, w) + epsilon<T> * 2 * std::sqrt(rows) * frobenius_norm(added);
+    workspace<T> scratch(apply_worksize(w, as_view(x).rows));
+    auto const check = [&](auto const& backend) {
+      auto y = make_matrix<T>({as_view(x).rows, m});
+      y.fill(not_a_number<T>);
+      apply_work(as_view(x), w, as_view(y), scratch, backend, row);
+      CHECK(support::distance(y, expected) <= bound);
+    };
+    check(openblas{});
+    check(reference{});
+    if (m > 1 && as_view(x).rows > 0) {
+      auto y = make_matrix<T>({as_view(x).rows, m});
+      CHECK_THROWS_AS(apply_work(as_view(x), w, as_view(y), scratch, openblas{}, row.first(1)),
+                      shape_error);
+    }
+  });
+}
+
 TEST_CASE_TEMPLATE("without beta nothing that was there is read", T, float, double) {
   for_all<T>([](auto const& x, auto const& w) {
     auto y = make_matrix<T>({as_view(x).rows, w.shape().rows});

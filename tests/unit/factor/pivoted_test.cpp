@@ -85,6 +85,18 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("factors in any order are brought into the one in which the rows stand in W") {
+  // Rows 3 and 0 are kept, row 2 is their sum, row 1 the first less twice the second.
+  low_rank<double, pivoted> const w({{7, 8, 9}, {1, 2, 3}}, {{1, 1}, {1, -2}}, {3, 0, 2, 1});
+  CHECK(std::ranges::equal(w.rows(), std::array<index_t, 4>{0, 3, 1, 2}));
+  CHECK(w.kept()(0, 0) == 1);
+  CHECK(w.combinations()(0, 0) == -2);
+  matrix<double> const dense{{1, 2, 3}, {5, 4, 3}, {8, 10, 12}, {7, 8, 9}};
+  CHECK(distance(to_dense(w), dense) == 0);
+  matrix<double> const x{{1, 0, 2}};
+  CHECK(distance(apply(x, w), matrix<double>{{7, 11, 32, 25}}) == 0);
+}
+
 TEST_CASE_TEMPLATE("no combination exceeds the growth that is asked for", T, float, double) {
   int exchanged = 0;
   for (std::uint32_t seed = 0; seed < 20; ++seed) {
