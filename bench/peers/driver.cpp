@@ -3,7 +3,9 @@
 #include <eckart/backend/blas_info.hpp>
 #include <eckart/io/json.hpp>
 #include <eckart/linalg/svd.hpp>
+#include <eckart/models/bart/int8.hpp>
 #include <eckart/models/bart/load.hpp>
+#include <eckart/models/bart/save.hpp>
 #include <eckart/models/bart/stack_projections.hpp>
 #include <eckart/models/generate.hpp>
 #include <eckart/version.hpp>
@@ -12,6 +14,7 @@
 
 #include <chrono>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <optional>
@@ -166,20 +169,35 @@ void serve(std::string const& directory) {
   }
 }
 
+/// The same model with its linear layers in 8 bits.
+void write_int8(std::filesystem::path const& from, std::filesystem::path const& to) {
+  auto model = eckart::bart<float>::load(from);
+  eckart::use_int8(model);
+  eckart::save_bart(to, model, json::parse(std::ifstream(from / "config.json")));
+  std::filesystem::copy_file(from / "generation_config.json", to / "generation_config.json",
+                             std::filesystem::copy_options::overwrite_existing);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   CLI::App app("Loads a model and answers requests, one JSON object a line");
   std::string directory;
+  std::string int8_directory;
   int threads = 1;
   app.add_option("--model", directory, "model directory; without it only SVDs are answered")
       ->check(CLI::ExistingDirectory);
+  app.add_option("--write-int8", int8_directory, "write the model in 8 bits a number, and end");
   app.add_option("--threads", threads, "threads")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   eckart::set_threads(threads);
-  serve(directory);
+  if (int8_directory.empty()) {
+    serve(directory);
+  } else {
+    write_int8(directory, int8_directory);
+  }
 } catch (std::exception const& failure) {
   std::cerr << "bench_peers_driver: " << failure.what() << '\n';
   return 2;

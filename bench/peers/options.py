@@ -15,6 +15,7 @@ PEERS = {
     "ctranslate2": "CTranslate2, fp32",
     "onnxruntime": "ONNX Runtime, fp32",
     "ctranslate2-int8": "CTranslate2, int8 weights and products",
+    "eckart-int8": "this library, linear layers in 8 bits",
     "ctranslate2-mkl": "CTranslate2, fp32, with CT2_USE_MKL=1 (not measured by default)",
 }
 DEFAULT_PEERS = tuple(name for name in PEERS if name != "ctranslate2-mkl")

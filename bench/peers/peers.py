@@ -27,6 +27,7 @@ def peers_of(options: argparse.Namespace, models: Path) -> list[Peer]:
 
     known = {
         "eckart": eckart("eckart", models / "eckart", exact=True),
+        "eckart-int8": eckart("eckart-int8", models / "eckart-int8", exact=False),
         "ctranslate2": ct2("ctranslate2", "ctranslate2", "float32"),
         "onnxruntime": Peer("onnxruntime", [*python, str(HERE / "onnx_worker.py"),
                                             str(models / "onnxruntime")]),

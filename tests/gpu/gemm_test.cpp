@@ -71,6 +71,37 @@ TEST_CASE_TEMPLATE("gemm: any sizes, scales and operations within the bound of s
   }
 }
 
+TEST_CASE_TEMPLATE("gemv: a matrix or its transpose times a vector, within the bound of summation",
+                   T, float, double, half, bfloat16) {
+  for (auto const [m, n] : {eckart::shape2{1, 1}, {1, 300}, {300, 1}, {129, 1000}, {40, 0}}) {
+    for (auto const p : ops) {
+      auto const [rows, cols] = stored(p, m, n);
+      auto const around = random<T>(rows + 3, cols + 5, 3);
+      auto const a = around.view().block(2, 1, rows, cols);
+      auto const x = random<T>(1, n, 4);
+      for (auto const beta : {0.0, -0.5}) {
+        auto y = beta == 0 ? not_numbers<T>(1, m) : random<T>(1, m, 5);
+        auto const before = in_double(y);
+        backend().gemv(p, eckart::accumulator_of<T>(1.5), a, x.view(),
+                       static_cast<eckart::accumulator_of<T>>(beta), y.view());
+        auto const matrix =
+            eckart::to_matrix(eckart::as_view(in_double(around)).block(2, 1, rows, cols));
+        auto const flipped = p == op::none ? op::transpose : op::none;
+        CAPTURE(m);
+        CAPTURE(n);
+        CHECK(
+            excess(
+                in_double(y), expected(op::none, flipped, 1.5, in_double(x), matrix, beta, before),
+                product_bound<T>(op::none, flipped, 1.5, in_double(x), matrix, beta, before)) <= 1);
+      }
+    }
+  }
+  auto const a = random<T>(4, 6, 1);
+  auto y = random<T>(2, 4, 2);
+  CHECK_THROWS_AS(backend().gemv(op::none, 1, a.view(), random<T>(2, 6, 3).view(), 0, y.view()),
+                  eckart::shape_error);
+}
+
 TEST_CASE_TEMPLATE("gemm: blocks of larger matrices, and nothing outside of them is written", T,
                    float, double, half, bfloat16) {
   auto const a = integers<T>(40, 50, 6);

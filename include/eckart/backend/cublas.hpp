@@ -89,6 +89,37 @@ class cublas {
         "cublasGemmEx");
   }
 
+  /// y = alpha p(a) x + beta y for vectors in rows, x (1, n) and y (1, m) with p(a) (m, n). Half
+  /// and bfloat16 are a gemm: cuBLAS has no gemv for them. Throws as gemm. 2 m n FLOPs.
+  template <device_number T>
+  void gemv(op p, accumulator_of<T> alpha, device_view<std::type_identity_t<T> const> a,
+            device_view<std::type_identity_t<T> const> x, accumulator_of<T> beta,
+            device_view<T> y) const {
+    auto const of_rows = p == op::none ? op::transpose : op::none;
+    auto const inner = check_product(op::none, of_rows, x, a, y);
+    if (y.rows != 1) {
+      throw shape_error(message("gemv: into ", y.shape(), ", which is no row"));
+    }
+    if constexpr (real<T>) {
+      if (inner > 0 && y.cols > 0) {
+        auto const call = [&] {
+          if constexpr (std::same_as<T, float>) {
+            return cublasSgemv;
+          } else {
+            return cublasDgemv;
+          }
+        }();
+        // cuBLAS sees the row-major a as its transpose.
+        check_cublas(call(handle(), p == op::none ? CUBLAS_OP_T : CUBLAS_OP_N, to_blas_int(a.cols),
+                          to_blas_int(a.rows), &alpha, a.data, to_blas_int(a.ld), x.data, 1, &beta,
+                          y.data, 1),
+                     "cublas<t>gemv");
+        return;
+      }
+    }
+    gemm(op::none, of_rows, alpha, x, a, beta, y);
+  }
+
   /// `count` products: matrix i starts i * stride elements behind the view's data. The results must
   /// not overlap. Throws as gemm.
   template <device_number T>
