@@ -84,8 +84,8 @@ TEST_CASE_TEMPLATE("gemv: a matrix or its transpose times a vector, within the b
         auto const before = in_double(y);
         backend().gemv(p, eckart::accumulator_of<T>(1.5), a, x.view(),
                        static_cast<eckart::accumulator_of<T>>(beta), y.view());
-        auto const matrix =
-            eckart::to_matrix(eckart::as_view(in_double(around)).block(2, 1, rows, cols));
+        auto const numbers = in_double(around);
+        auto const matrix = eckart::to_matrix(eckart::as_view(numbers).block(2, 1, rows, cols));
         auto const flipped = p == op::none ? op::transpose : op::none;
         CAPTURE(m);
         CAPTURE(n);

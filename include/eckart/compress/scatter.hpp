@@ -118,10 +118,13 @@ inline void move_mean(vector<double>& mean, vector<double> const& step, index_t 
   }
 }
 
-/// sum(i, j) += product(i, j) + weight left_i right_j for the columns from `first(i)` on.
-template <real T, class First>
+/// Which entries of a matrix: all, or those of the upper triangle.
+enum class part { all, upper };
+
+/// sum(i, j) += product(i, j) + weight left_i right_j for a part of the entries.
+template <real T>
 void add_scatter(matrix_view<T const> product, double weight, vector<double> const& left,
-                 vector<double> const& right, First first, matrix_view<double> sum) {
+                 vector<double> const& right, part entries, matrix_view<double> sum) {
   for_row_pieces(sum, [&](index_t piece, matrix_view<double> rows) {
     auto const* const steps = right.data();
     for (index_t i = 0; i < rows.rows; ++i) {
@@ -129,7 +132,8 @@ void add_scatter(matrix_view<T const> product, double weight, vector<double> con
       auto const factor = weight * left(static_cast<std::size_t>(row));
       auto const from = product.row(row);
       auto const to = rows.row(i);
-      for (auto j = static_cast<std::size_t>(first(row)); j < to.size(); ++j) {
+      auto const first = entries == part::upper ? row : index_t{0};
+      for (auto j = static_cast<std::size_t>(first); j < to.size(); ++j) {
         to[j] += static_cast<double>(from[j]) + factor * steps[j];
       }
     }

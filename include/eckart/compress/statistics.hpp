@@ -132,9 +132,9 @@ class input_moments {
     engine.upper_gram(centred, as_view(product));
     detail::refuse_overflow("input_moments", matrix_view<T const>(as_view(product)));
     auto const step = detail::difference(block_mean, mean_);
-    detail::add_scatter(
-        matrix_view<T const>(as_view(product)), detail::joint_weight(count_, centred.rows), step,
-        step, [](index_t i) { return i; }, as_view(scatter_));
+    detail::add_scatter(matrix_view<T const>(as_view(product)),
+                        detail::joint_weight(count_, centred.rows), step, step, detail::part::upper,
+                        as_view(scatter_));
     detail::move_mean(mean_, step, count_, centred.rows);
     count_ += centred.rows;
   }
@@ -257,9 +257,8 @@ class joint_moments {
     auto const x_step = detail::difference(x_mean, inputs_.mean());
     // May throw, so before anything changes here.
     inputs_.add_centred(matrix_view<T const>(as_view(x_centred)), x_mean, engine);
-    detail::add_scatter(
-        matrix_view<T const>(as_view(product)), weight, t_step, x_step,
-        [](index_t) { return index_t{0}; }, as_view(cross_scatter_));
+    detail::add_scatter(matrix_view<T const>(as_view(product)), weight, t_step, x_step,
+                        detail::part::all, as_view(cross_scatter_));
     auto const squares = detail::column_squares(matrix_view<T const>(as_view(t_centred)));
     for (std::size_t j = 0; output_scatter_ && j < squares.size(); ++j) {
       (*output_scatter_)(j) += squares(j) + weight * t_step(j) * t_step(j);

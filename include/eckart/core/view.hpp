@@ -93,7 +93,7 @@ using device_view = matrix_view<T, device_memory>;
 /// Throws shape_error for another rank or for a column stride other than 1. O(1), no copy.
 template <dense_matrix E>
 auto as_view(E& e) {
-  using element = std::remove_reference_t<decltype(*e.data())>;
+  using element = std::remove_pointer_t<decltype(e.data())>;
   if (e.dimension() != 2) {
     throw shape_error(message("as_view: needs 2 dimensions, got ", e.dimension()));
   }
