@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <numeric>
 #include <optional>
@@ -52,16 +54,22 @@ auto layer_of(form f, shape2 w, index_t k) -> eckart::linear<float> {
       numbers(k, w.cols), numbers(w.rows - k, k), std::move(rows)));
 }
 
+/// Numbers that no cache holds: half as many again as the last one, which on a server may have
+/// hundreds of megabytes.
+auto more_than_cached() -> index_t {
+  auto const cache = static_cast<index_t>(sysconf(_SC_LEVEL3_CACHE_SIZE));
+  return std::max<index_t>(24 << 20, cache * 3 / 2 / static_cast<index_t>(sizeof(float)));
+}
+
 /// Copies of a layer, used in turn: for few rows more than the caches hold, so that each product
 /// reads its weights from memory, as in a model.
 class rotation {
  public:
   rotation(form f, shape2 w, index_t k, index_t rows)
       : x_(numbers(rows, w.cols)), y_(eckart::make_matrix<float>({rows, w.rows})) {
-    constexpr index_t streamed = 24 << 20;  // numbers
-    constexpr index_t cached = 1 << 20;
+    constexpr index_t cached = 1 << 20;  // numbers
     auto const size = static_cast<index_t>(eckart::cost::parameters(f, w, k));
-    auto const copies = std::max<index_t>(1, (rows <= 16 ? streamed : cached) / size);
+    auto const copies = std::max<index_t>(1, (rows <= 16 ? more_than_cached() : cached) / size);
     rounds_ = std::max<index_t>(1, 2048 / (rows * copies));
     for (index_t i = 0; i < copies; ++i) {
       layers_.push_back(i == 0 ? layer_of(f, w, k) : layers_.front());
@@ -102,14 +110,11 @@ struct measurement {
   double predicted;  ///< ratio
 };
 
-/// The ratio that bytes and FLOPs allow where the dense product takes so long: FLOPs at the dense
-/// product's own rate, and no faster than the weights can be read.
-auto predicted_ratio(form f, shape2 w, index_t k, index_t rows, double dense_ms,
-                     bench::machine_limits const& limits) -> double {
-  auto const flops = static_cast<double>(eckart::cost::flops(f, w, k, rows)) /
-                     static_cast<double>(eckart::cost::flops(form::dense, w, 0, rows));
-  auto const bytes = 4.0 * static_cast<double>(eckart::cost::parameters(f, w, k));
-  return rows > 16 ? flops : std::max(flops, limits.roofline_ms(0, bytes) / dense_ms);
+/// The ratio that FLOPs predict from the dense product. Bytes of weights predict the same: each
+/// number is one multiply-add a row.
+auto predicted_ratio(form f, shape2 w, index_t k, index_t rows) -> double {
+  return static_cast<double>(eckart::cost::flops(f, w, k, rows)) /
+         static_cast<double>(eckart::cost::flops(form::dense, w, 0, rows));
 }
 
 /// Where the measured ratio crosses 1, interpolated between ranks; nothing if it does not.
@@ -208,7 +213,7 @@ int main(int argc, char** argv) {
           }
           auto const of_dense = median(dense_ms);
           auto const ratio = median(ratios);
-          auto const predicted = predicted_ratio(f, shape, k, rows, of_dense, limits);
+          auto const predicted = predicted_ratio(f, shape, k, rows);
           all_dense_ms.push_back(of_dense);
           measured.push_back({k, ratio * of_dense, ratio, predicted});
           fmt::print("{:>12} {:>5} {:>11} {:>5} {:>10.4f} {:>7.2f} {:>10.2f} {:>9.2f}\n", name,

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "eckart/gpu/cublaslt.hpp"
+#include "eckart/gpu/kernels/both_factors.cuh"
 #include "eckart/gpu/kernels/few_rows.cuh"
-#include "eckart/gpu/kernels/two_factors.cuh"
 #include "eckart/gpu/upload.cuh"
 #include "eckart/nn/linear.hpp"
 
@@ -80,8 +80,8 @@ class device_linear {
   }
 
   /// y (rows, m) = f(x W^T + b) from x (rows, n); inner (rows, inner_width()) is working memory.
-  /// Kernels of our own for few rows, both factors in one where plan_two_factors has a way, else
-  /// cuBLASLt. Throws shape_error.
+  /// Kernels of our own for few rows, both factors in one where that is faster (multiply_by_both),
+  /// else cuBLASLt. Throws shape_error.
   template <kernel_number Out>
   void operator()(device_view<std::type_identity_t<T> const> x, device_view<Out> y, T* inner,
                   cublaslt const& products, std::optional<activation> f = std::nullopt) const {
@@ -95,12 +95,8 @@ class device_linear {
       return;
     }
     auto const factors = gpu::factor_stack<T>{right_.view(), left_.view(), shape_.rows / outputs_};
-    if constexpr (sizeof(T) == 2) {
-      auto const plan = gpu::plan_two_factors(x.rows, factors);
-      if (plan && gpu::in_packets(x.ld, x.data)) {
-        gpu::two_factor_product(x, factors, bias, f, y, *plan, products.backend().stream());
-        return;
-      }
+    if (gpu::multiply_by_both(x, factors, bias, f, y, products.backend().stream())) {
+      return;
     }
     auto const narrow = device_view<T>(inner, x.rows, inner_width());
     product(x, right_.view(), static_cast<T const*>(nullptr), std::nullopt, narrow, products);

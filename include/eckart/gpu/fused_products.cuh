@@ -1,12 +1,12 @@
 #pragma once
 
-#include "eckart/gpu/kernels/two_factors.cuh"
+#include "eckart/gpu/kernels/both_factors.cuh"
 #include "eckart/gpu/products.hpp"
 
 #include <optional>
 
 /// `apply`, `apply_work` and `apply_worksize` of two factors for programs that nvcc compiles: both
-/// products in one kernel for the sizes at which that is faster (gpu::plan_two_factors).
+/// products in one kernel for the sizes at which that is faster (gpu::multiply_by_both).
 namespace eckart {
 inline namespace v0 {
 
@@ -20,22 +20,6 @@ class fused_cublas {
  private:
   cublas const* backend_;
 };
-
-namespace detail {
-
-/// The way of the kernel for these factors and rows, none where they are two products.
-template <device_number T>
-auto fused_plan(device_view<T const> x, device_low_rank<T, two_factor> const& w)
-    -> std::optional<gpu::two_factor_plan> {
-  if constexpr (kernel_number<T>) {
-    if (gpu::in_packets(x.ld, x.data)) {
-      return gpu::plan_two_factors(x.rows, gpu::factor_stack<T>{w.right(), w.left()});
-    }
-  }
-  return std::nullopt;
-}
-
-}  // namespace detail
 
 /// Elements of device_workspace that apply_work takes at most.
 template <device_number T>
@@ -51,10 +35,9 @@ void apply_work(std::type_identity_t<device_view<T const>> x,
                 device_low_rank<T, two_factor> const& w, device_view<T> y,
                 device_workspace<T>& scratch, fused_cublas const& fused) {
   if constexpr (kernel_number<T>) {
-    if (auto const plan = detail::fused_plan(x, w)) {
-      gpu::two_factor_product(x, gpu::factor_stack<T>{w.right(), w.left()},
-                              static_cast<T const*>(nullptr), std::nullopt, y, *plan,
-                              fused.backend().stream());
+    if (gpu::multiply_by_both(x, gpu::factor_stack<T>{w.right(), w.left()},
+                              static_cast<T const*>(nullptr), std::nullopt, y,
+                              fused.backend().stream())) {
       return;
     }
   }

@@ -48,6 +48,15 @@ __device__ inline void load_transposed(unsigned address, std::uint32_t (&to)[4])
                : "r"(address));
 }
 
+/// The reverse of load_matrices: four 8 x 8 matrices to shared memory.
+__device__ inline void store_matrices(unsigned address, std::uint32_t const (&from)[4]) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};\n" ::"r"(address),
+               "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3])
+               : "memory");
+#endif
+}
+
 /// c (16, 8) += a (16, 16) b (16, 8) in float.
 template <kernel_number T>
 __device__ inline void multiply_add(std::uint32_t const (&a)[4], std::uint32_t b0, std::uint32_t b1,

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "eckart/gpu/kernels/two_factor_tiles.cuh"
+#include "eckart/gpu/kernels/two_factors.cuh"
+
+#include <optional>
+
+namespace eckart {
+inline namespace v0 {
+namespace gpu {
+
+/// y (rows, parts * outputs) = f(x W^T + bias), part beside part, in one kernel where there is one
+/// that is faster than two products; x R^T is rounded to T either way. bias (parts * outputs) or
+/// null. Answers false and leaves y alone where there is none. Throws shape_error.
+template <kernel_number T, kernel_number Out>
+auto multiply_by_both(device_view<T const> x, factor_stack<T> const& w, T const* bias,
+                      std::optional<activation> f, device_view<Out> y, cudaStream_t stream)
+    -> bool {
+  if constexpr (sizeof(T) == 2) {
+    if (in_packets(x.ld, x.data)) {
+      if (auto const plan = plan_two_factors(x.rows, w)) {
+        two_factor_product(x, w, bias, f, y, *plan, stream);
+        return true;
+      }
+    }
+    if constexpr (std::same_as<T, Out>) {
+      if (prefers_two_factor_tiles(x.rows, w) && fits_two_factor_tiles(x, w, y)) {
+        two_factor_tiles_product(x, w, bias, f, y, stream);
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace gpu
+}  // namespace v0
+}  // namespace eckart

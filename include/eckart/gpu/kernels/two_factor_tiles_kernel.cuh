@@ -1,0 +1,449 @@
+#pragma once
+
+#include "eckart/gpu/kernels/activation.cuh"
+#include "eckart/gpu/kernels/bulk_copy.cuh"
+#include "eckart/gpu/kernels/launch.cuh"
+#include "eckart/gpu/kernels/warpgroup.cuh"
+
+#include <cstdint>
+
+namespace eckart {
+inline namespace v0 {
+namespace gpu {
+namespace detail {
+
+// A block has 64 rows of x at a time, a cluster of two blocks reads the factors together. One
+// warpgroup copies; two compute, first half of the columns of x R^T each, then every second 64
+// columns of y.
+inline constexpr int product_cluster = 2;
+inline constexpr int product_workers = 2;
+inline constexpr int product_threads = (product_workers + 1) * warpgroup_threads;
+inline constexpr int product_tile_bytes = warpgroup_rows * row_bytes;  // of 64 x 64 numbers
+inline constexpr int most_product_stages = 8;
+
+// Registers of a thread: what a block has is shared out between those that copy and those that
+// compute.
+inline constexpr int copier_registers = 40;
+inline constexpr int worker_registers = 232;
+
+/// Where the parts of a block's shared memory begin, in bytes. `columns` of x R^T are those of one
+/// warpgroup. A stage has a tile of x and one of R, or 64 rows of L.
+struct two_factor_tiles_layout {
+  int stage_bytes;
+  int stages;
+  int results;  // (workers, 2) tiles of y on their way out; before them x R^T, of which each thread
+                // has 16 bytes for 16 columns
+  int bias;     // (chunks, 64) floats
+  int bytes;
+
+  two_factor_tiles_layout(int columns, int chunks, int most_bytes) {
+    int const result_bytes = std::max(product_workers * columns * warpgroup_rows * 2,
+                                      product_workers * 2 * product_tile_bytes);
+    int const bias_bytes = chunks * tile_columns * static_cast<int>(sizeof(float));
+    stage_bytes = product_tile_bytes + product_workers * columns * row_bytes;
+    stages = std::min((most_bytes - result_bytes - bias_bytes) / stage_bytes, most_product_stages);
+    results = stages * stage_bytes;
+    bias = results + result_bytes;
+    bytes = bias + bias_bytes;
+  }
+};
+
+template <class T>
+struct two_factor_tiles_call {
+  tile_map<T> x;      // (rows, n), tiles of 64 rows
+  tile_map<T> right;  // (parts, rank, n), tiles of a warpgroup's columns of x R^T
+  tile_map<T> left;   // (parts, outputs, rank), tiles of 32 rows
+  tile_map<T> y;      // (parts, rows, outputs), tiles of 64 rows
+  T const* bias;      // (parts * outputs) or null
+  bool activates;
+  activation f;
+  int row_groups;   // of the rows of a cluster
+  int input_tiles;  // of 64 columns of x
+  int chunks;       // of 64 columns of y
+  int parts;
+  int outputs;  // of a part
+  two_factor_tiles_layout at;
+};
+
+/// A ring of stages as a thread goes through it.
+struct product_stage {
+  int place = 0;
+  int parity = 0;
+  __device__ void advance(int stages) {
+    if (++place == stages) {
+      place = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+/// What a block knows about its place.
+template <class T>
+struct tiles_block {
+  two_factor_tiles_call<T> const& a;
+  unsigned memory;    // of the stages
+  unsigned counters;  // (stages) of what has come, then (stages) of what has been read
+  int rank = cluster_rank();
+
+  __device__ auto full(product_stage s) const -> phases {
+    return {counters + static_cast<unsigned>(8 * s.place)};
+  }
+  __device__ auto empty(product_stage s) const -> phases {
+    return {counters + static_cast<unsigned>(8 * (most_product_stages + s.place))};
+  }
+  __device__ auto stage(product_stage s) const -> unsigned {
+    return memory + static_cast<unsigned>(s.place * a.at.stage_bytes);
+  }
+  __device__ auto first_row(int group) const -> int {
+    return (group * product_cluster + rank) * warpgroup_rows;
+  }
+  __device__ static auto first_item() -> int {
+    return static_cast<int>(blockIdx.x) / product_cluster;
+  }
+  /// The groups of rows and parts of y that the cluster computes, one after the other.
+  template <class F>
+  __device__ void for_each_item(F f) const {
+    int const clusters = static_cast<int>(gridDim.x) / product_cluster;
+    for (int i = first_item(); i < a.row_groups * a.parts; i += clusters) {
+      f(i % a.row_groups, i / a.row_groups);
+    }
+  }
+};
+
+/// Brings tiles, by one thread: of x for the own block, and half of each tile of the factors to
+/// both blocks.
+template <int Columns, class T>
+struct tiles_copier {
+  static constexpr unsigned both = (1U << product_cluster) - 1U;
+  static constexpr int left_tiles = (product_workers * Columns + tile_columns - 1) / tile_columns;
+
+  tiles_block<T> const& me;
+  two_factor_tiles_call<T> const& a = me.a;
+
+  __device__ void copy_right(int part, int tile, product_stage s) const {
+    int const first = me.rank * Columns;
+    me.full(s).expect(a.at.stage_bytes);
+    copy_tile_to(both, a.right, tile * tile_columns, first, part,
+                 me.stage(s) + static_cast<unsigned>(product_tile_bytes + first * row_bytes),
+                 me.full(s));
+  }
+  __device__ void copy_left(int part, int chunk, product_stage s) const {
+    int const first = me.rank * warpgroup_rows / product_cluster;
+    me.full(s).expect(left_tiles * product_tile_bytes);
+    for (int tile = 0; tile < left_tiles; ++tile) {
+      copy_tile_to(
+          both, a.left, tile * tile_columns, chunk * tile_columns + first, part,
+          me.stage(s) + static_cast<unsigned>(tile * product_tile_bytes + first * row_bytes),
+          me.full(s));
+    }
+  }
+
+  __device__ void run() const {
+    // The first tiles of R do not depend on the kernel in front.
+    int const early = min(a.input_tiles, a.at.stages);
+    for (product_stage s; s.place < early; ++s.place) {
+      copy_right(me.first_item() / a.row_groups, s.place, s);
+    }
+    after_previous();
+    product_stage s;
+    int begun = early;
+    me.for_each_item([&](int group, int part) {
+      for (int tile = 0; tile < a.input_tiles; ++tile) {
+        if (tile >= begun) {
+          me.empty(s).wait(s.parity ^ 1);
+          copy_right(part, tile, s);
+        }
+        copy_tile(a.x, tile * tile_columns, me.first_row(group), 0, me.stage(s), me.full(s));
+        s.advance(a.at.stages);
+      }
+      begun = 0;
+      for (int chunk = 0; chunk < a.chunks; ++chunk) {
+        me.empty(s).wait(s.parity ^ 1);
+        copy_left(part, chunk, s);
+        s.advance(a.at.stages);
+      }
+    });
+  }
+};
+
+/// Activates sums; the function is chosen once for all.
+template <class T, int Count>
+__device__ void activate_all(activation f, float (&sums)[Count]) {
+  auto const all = [&]<activation F>(std::integral_constant<activation, F>) {
+#pragma unroll
+    for (float& value : sums) {
+      value = activated<T>(F, value);
+    }
+  };
+  switch (f) {
+    case activation::relu:
+      return all(std::integral_constant<activation, activation::relu>{});
+    case activation::gelu:
+      return all(std::integral_constant<activation, activation::gelu>{});
+    case activation::gelu_tanh:
+      return all(std::integral_constant<activation, activation::gelu_tanh>{});
+  }
+}
+
+/// What a warpgroup computes.
+template <int Columns, class T>
+struct tiles_worker {
+  static constexpr int steps = Columns / step_columns;
+  using sums_type = float[Columns / 2];
+  using inner_type = uint4[product_workers * steps];
+  using chunk_type = float[tile_columns / 2];
+
+  tiles_block<T> const& me;
+  int warpgroup;
+  unsigned results;  // address
+  uint4* inner_memory;
+  float* bias;  // (chunks, 64)
+  two_factor_tiles_call<T> const& a = me.a;
+  int thread = static_cast<int>(threadIdx.x) % warpgroup_threads;
+  int lane = thread % warp_size;
+
+  /// Tells both blocks that the warpgroup has read a stage.
+  __device__ void give_back(product_stage s) const {
+    if (thread < product_cluster) {
+      me.empty(s).arrive_in(thread);
+    }
+  }
+  /// Goes past a stage that is the other warpgroup's. Both wait for every stage and give it back:
+  /// a counter of phases tells only one from the next.
+  __device__ void pass_over(product_stage& s) const {
+    me.full(s).wait(s.parity);
+    give_back(s);
+    s.advance(a.at.stages);
+  }
+  __device__ static void wait_for_workers() {
+    asm volatile("bar.sync 1, %0;\n" ::"n"(product_workers * warpgroup_threads) : "memory");
+  }
+  __device__ void wait_for_warpgroup() const {
+    asm volatile("bar.sync %0, %1;\n" ::"r"(2 + warpgroup), "n"(warpgroup_threads) : "memory");
+  }
+
+  /// The warpgroup's columns of x R^T.
+  __device__ void multiply_inputs(product_stage& s, sums_type& sums) const {
+    product_stage last;
+    for (int tile = 0; tile < a.input_tiles; ++tile) {
+      me.full(s).wait(s.parity);
+      auto const x = tile_descriptor(me.stage(s));
+      auto const right =
+          tile_descriptor(me.stage(s) + static_cast<unsigned>(product_tile_bytes +
+                                                              warpgroup * Columns * row_bytes));
+      begin_products();
+#pragma unroll
+      for (std::uint64_t step = 0; step < tile_columns / step_columns; ++step) {
+        multiply_tiles<T, Columns>(x + step * step_in_descriptor, right + step * step_in_descriptor,
+                                   sums);
+      }
+      commit_products();
+      if (tile > 0) {
+        wait_for_products<1>();
+        give_back(last);
+      }
+      last = s;
+      s.advance(a.at.stages);
+    }
+    wait_for_products();
+    give_back(last);
+  }
+
+  /// The bias of a part, for both warpgroups. No result is on its way then.
+  __device__ void fetch_bias(int part) const {
+    for (int i = static_cast<int>(threadIdx.x); i < a.chunks * tile_columns;
+         i += product_workers * warpgroup_threads) {
+      bias[i] = i < a.outputs ? to_float(a.bias[part * a.outputs + i]) : 0.0F;
+    }
+  }
+
+  /// All columns of x R^T, rounded to T. A thread needs what the one at its place in the other
+  /// warpgroup has.
+  __device__ void exchange(sums_type const& sums, int part, inner_type& inner, int& bias_of) const {
+    wait_for_workers();  // results of the rows before have left
+    if (a.bias != nullptr && part != bias_of) {
+      fetch_bias(part);
+      bias_of = part;
+    }
+#pragma unroll
+    for (int i = 0; i < steps; ++i) {
+      auto const* const c = sums + i * 8;
+      inner_memory[(warpgroup * steps + i) * warpgroup_threads + thread] = {
+          pack<T>(c[0], c[1]), pack<T>(c[2], c[3]), pack<T>(c[4], c[5]), pack<T>(c[6], c[7])};
+    }
+    wait_for_workers();
+#pragma unroll
+    for (int i = 0; i < product_workers * steps; ++i) {
+      inner[i] = inner_memory[i * warpgroup_threads + thread];
+    }
+    wait_for_workers();
+  }
+
+  /// Starts 64 columns of y.
+  __device__ void start_chunk(product_stage s, inner_type const& inner, chunk_type& sums) const {
+    constexpr int steps_of_tile = tile_columns / step_columns;
+#pragma unroll
+    for (float& sum : sums) {
+      sum = 0;
+    }
+    me.full(s).wait(s.parity);
+    auto const left = tile_descriptor(me.stage(s));
+    begin_products();
+#pragma unroll
+    for (int i = 0; i < product_workers * steps; ++i) {
+      auto const at = static_cast<std::uint64_t>(i / steps_of_tile * (product_tile_bytes >> 4)) +
+                      i % steps_of_tile * step_in_descriptor;
+      multiply_by_tile<T>(inner[i], left + at, sums);
+    }
+    commit_products();
+  }
+
+  /// Sends 64 columns of y on their way.
+  __device__ void write_chunk(int group, int part, int index, chunk_type& sums) const {
+    if (a.bias != nullptr) {
+#pragma unroll
+      for (int g = 0; g < tile_columns / 8; ++g) {
+        auto const two =
+            reinterpret_cast<float2 const*>(bias)[(index * tile_columns + 8 * g) / 2 + lane % 4];
+        sums[4 * g] += two.x;
+        sums[4 * g + 1] += two.y;
+        sums[4 * g + 2] += two.x;
+        sums[4 * g + 3] += two.y;
+      }
+    }
+    if (a.activates) {
+      activate_all<T>(a.f, sums);
+    }
+    int const place = warpgroup * 2 + index / product_workers % 2;
+    auto const tile = results + static_cast<unsigned>(place * product_tile_bytes);
+    int const row = thread / warp_size * 16 + lane % 16;
+#pragma unroll
+    for (int g = 0; g < tile_columns / 8; g += 2) {
+      auto const* const s = sums + 4 * g;
+      store_matrices(
+          chunk_at(tile, row, g + lane / 16),
+          {pack<T>(s[0], s[1]), pack<T>(s[2], s[3]), pack<T>(s[4], s[5]), pack<T>(s[6], s[7])});
+    }
+    show_to_engine();
+    if (thread == 0) {
+      wait_for_written();  // the tile before, at whose place the next one will be
+    }
+    wait_for_warpgroup();
+    if (thread == 0) {
+      write_tile(a.y, index * tile_columns, me.first_row(group), part, tile);
+    }
+  }
+
+  /// The warpgroup's columns of y. Those that are done are written while the next are computed.
+  __device__ void multiply_inner(int group, int part, product_stage& s,
+                                 inner_type const& inner) const {
+    chunk_type even;
+    chunk_type odd;
+    auto const step = [&](int index, chunk_type& now, chunk_type& before) {
+      if (index >= a.chunks) {
+        return;
+      }
+      start_chunk(s, inner, now);
+      if (index >= product_workers) {
+        write_chunk(group, part, index - product_workers, before);
+      }
+      wait_for_products();
+      give_back(s);
+      s.advance(a.at.stages);
+      if (index + 1 < a.chunks) {
+        pass_over(s);
+      }
+    };
+    if (warpgroup > 0) {
+      pass_over(s);
+    }
+    for (int index = warpgroup; index < a.chunks; index += 2 * product_workers) {
+      step(index, even, odd);
+      step(index + product_workers, odd, even);
+    }
+    if (int const turns = (a.chunks - warpgroup + 1) / product_workers; turns > 0) {
+      int const last = warpgroup + (turns - 1) * product_workers;
+      if (turns % 2 == 1) {
+        write_chunk(group, part, last, even);
+      } else {
+        write_chunk(group, part, last, odd);
+      }
+    }
+    if (thread == 0) {
+      wait_for_written();
+    }
+  }
+
+  __device__ void run() const {
+    product_stage s;
+    int bias_of = -1;  // the part whose bias is there
+    me.for_each_item([&](int group, int part) {
+      inner_type inner;
+      {
+        sums_type sums = {};
+        multiply_inputs(s, sums);
+        exchange(sums, part, inner, bias_of);
+      }
+      multiply_inner(group, part, s, inner);
+    });
+  }
+};
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+inline constexpr int product_launch_threads = product_threads;
+#else
+inline constexpr int product_launch_threads = warp_size;  // how has_tiles_kernel knows
+#endif
+
+template <class T, int Columns>
+__global__ void __launch_bounds__(product_launch_threads, 1)
+    two_factor_tiles_kernel(__grid_constant__ two_factor_tiles_call<T> const a) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  extern __shared__ uint4 dynamic_memory[];
+  __shared__ std::uint64_t counters[2 * most_product_stages];
+  constexpr unsigned alignment = 8 * row_bytes;
+  auto const start = shared_address(dynamic_memory);
+  auto const memory = (start + alignment - 1) / alignment * alignment;
+  tiles_block<T> const me{a, memory, shared_address(counters)};
+  // The same for all lanes, which the compiler would not know.
+  int const warpgroup =
+      __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x) / warpgroup_threads, 0);
+  bool const copies = threadIdx.x == product_workers * warpgroup_threads;
+  if (copies) {
+    for (auto const* map : {&a.right, &a.x, &a.left, &a.y}) {
+      map->prefetch();
+    }
+    for (product_stage s; s.place < a.at.stages; ++s.place) {
+      me.full(s).begin(1);
+      me.empty(s).begin(product_workers * product_cluster);
+    }
+    phases::show();
+  }
+  __syncwarp();
+  cluster_arrive_relaxed();
+  cluster_wait();  // blocks write to each other once both have begun
+  if (warpgroup == product_workers) {
+    keep_registers<copier_registers, false>();
+    if (copies) {
+      tiles_copier<Columns, T>{me}.run();
+    }
+  } else {
+    keep_registers<worker_registers, true>();
+    after_previous();
+    auto const results = memory + static_cast<unsigned>(a.at.results);
+    tiles_worker<Columns, T>{me, warpgroup, results,
+                             dynamic_memory + (results - start) / packet_bytes,
+                             reinterpret_cast<float*>(dynamic_memory) +
+                                 (memory - start + static_cast<unsigned>(a.at.bias)) / 4}
+        .run();
+  }
+  __syncwarp();
+  cluster_arrive_relaxed();
+  cluster_wait();  // no block ends while the other one writes to it
+#endif
+}
+
+}  // namespace detail
+}  // namespace gpu
+}  // namespace v0
+}  // namespace eckart
