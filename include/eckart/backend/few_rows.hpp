@@ -34,6 +34,9 @@ struct read_ahead {
   index_t by_row = 0;
 };
 
+/// Numbers from a row of w on that a kernel for one row of x asks for.
+inline constexpr index_t one_row_ahead = 512;
+
 /// Scalar products of `rows` rows of x (k numbers each, ldx apart) with weight_tile rows of w:
 /// sums[i][j] = x_i w_j.
 using dot_sums = std::array<std::array<float, 4>, 4>;
@@ -168,8 +171,8 @@ inline void put_totals(simd_quarter a, simd_quarter b, simd_quarter c, simd_quar
   }
 
 // One row of x with one row of w after the other: the processor's own reading ahead follows one
-// place in memory better than any request. Sums are added in the same order as by the kernels
-// above.
+// place in memory, up to the end of each page, and requests take it across. Sums are added in the
+// same order as by the kernels above.
 #define ECKART_DOT_ONE(name, of_rows, instructions, lanes)                                    \
   [[gnu::target(instructions)]] inline void name(float const* x, index_t ldx, float const* w, \
                                                  index_t ldw, index_t k, read_ahead ahead,    \
@@ -183,6 +186,7 @@ inline void put_totals(simd_quarter a, simd_quarter b, simd_quarter c, simd_quar
     for (std::size_t j = 0; j < 4; ++j) {                                                     \
       simd_vector<lanes>::whole sum{};                                                        \
       for (index_t p = 0; p < k; p += (lanes)) {                                              \
+        __builtin_prefetch(w + p + one_row_ahead, 0, 2);                                      \
         sum += *reinterpret_cast<unaligned const*>(x + p) *                                   \
                *reinterpret_cast<unaligned const*>(w + p);                                    \
       }                                                                                       \
