@@ -97,17 +97,16 @@ struct tiles_block {
   __device__ auto first_row(int group) const -> int {
     return (group * product_cluster + rank) * warpgroup_rows;
   }
+  // The groups of rows and parts of y that the cluster computes, one after the other, are numbered.
   __device__ static auto first_item() -> int {
     return static_cast<int>(blockIdx.x) / product_cluster;
   }
-  /// The groups of rows and parts of y that the cluster computes, one after the other.
-  template <class F>
-  __device__ void for_each_item(F f) const {
-    int const clusters = static_cast<int>(gridDim.x) / product_cluster;
-    for (int i = first_item(); i < a.row_groups * a.parts; i += clusters) {
-      f(i % a.row_groups, i / a.row_groups);
-    }
+  __device__ static auto item_distance() -> int {
+    return static_cast<int>(gridDim.x) / product_cluster;
   }
+  __device__ auto items() const -> int { return a.row_groups * a.parts; }
+  __device__ auto group_of(int item) const -> int { return item % a.row_groups; }
+  __device__ auto part_of(int item) const -> int { return item / a.row_groups; }
 };
 
 /// Brings tiles, by one thread: of x for the own block, and half of each tile of the factors to
@@ -142,18 +141,20 @@ struct tiles_copier {
     // The first tiles of R do not depend on the kernel in front.
     int const early = min(a.input_tiles, a.at.stages);
     for (product_stage s; s.place < early; ++s.place) {
-      copy_right(me.first_item() / a.row_groups, s.place, s);
+      copy_right(me.part_of(me.first_item()), s.place, s);
     }
     after_previous();
     product_stage s;
     int begun = early;
-    me.for_each_item([&](int group, int part) {
+    for (int item = me.first_item(); item < me.items(); item += me.item_distance()) {
+      auto const part = me.part_of(item);
+      auto const first_row = me.first_row(me.group_of(item));
       for (int tile = 0; tile < a.input_tiles; ++tile) {
         if (tile >= begun) {
           me.empty(s).wait(s.parity ^ 1);
           copy_right(part, tile, s);
         }
-        copy_tile(a.x, tile * tile_columns, me.first_row(group), 0, me.stage(s), me.full(s));
+        copy_tile(a.x, tile * tile_columns, first_row, 0, me.stage(s), me.full(s));
         s.advance(a.at.stages);
       }
       begun = 0;
@@ -162,30 +163,33 @@ struct tiles_copier {
         copy_left(part, chunk, s);
         s.advance(a.at.stages);
       }
-    });
+    }
   }
 };
 
-/// Activates sums; the function is chosen once for all.
-template <class T, int Count>
-__device__ void activate_all(activation f, float (&sums)[Count]) {
-  auto const all = [&]<activation F>(std::integral_constant<activation, F>) {
+template <class T, activation F, int Count>
+__device__ __forceinline__ void activate_by(float (&sums)[Count]) {
 #pragma unroll
-    for (float& value : sums) {
-      value = activated<T>(F, value);
-    }
-  };
-  switch (f) {
-    case activation::relu:
-      return all(std::integral_constant<activation, activation::relu>{});
-    case activation::gelu:
-      return all(std::integral_constant<activation, activation::gelu>{});
-    case activation::gelu_tanh:
-      return all(std::integral_constant<activation, activation::gelu_tanh>{});
+  for (float& value : sums) {
+    value = activated<T>(F, value);
   }
 }
 
-/// What a warpgroup computes.
+/// Activates sums; the function is chosen once for all.
+template <class T, int Count>
+__device__ __forceinline__ void activate_all(activation f, float (&sums)[Count]) {
+  switch (f) {
+    case activation::relu:
+      return activate_by<T, activation::relu>(sums);
+    case activation::gelu:
+      return activate_by<T, activation::gelu>(sums);
+    case activation::gelu_tanh:
+      return activate_by<T, activation::gelu_tanh>(sums);
+  }
+}
+
+/// What a warpgroup computes. Sums that instructions of a warpgroup are still adding to are in
+/// registers, which no call survives: everything here is inlined.
 template <int Columns, class T>
 struct tiles_worker {
   static constexpr int steps = Columns / step_columns;
@@ -203,27 +207,27 @@ struct tiles_worker {
   int lane = thread % warp_size;
 
   /// Tells both blocks that the warpgroup has read a stage.
-  __device__ void give_back(product_stage s) const {
+  __device__ __forceinline__ void give_back(product_stage s) const {
     if (thread < product_cluster) {
       me.empty(s).arrive_in(thread);
     }
   }
   /// Goes past a stage that is the other warpgroup's. Both wait for every stage and give it back:
   /// a counter of phases tells only one from the next.
-  __device__ void pass_over(product_stage& s) const {
+  __device__ __forceinline__ void pass_over(product_stage& s) const {
     me.full(s).wait(s.parity);
     give_back(s);
     s.advance(a.at.stages);
   }
-  __device__ static void wait_for_workers() {
+  __device__ __forceinline__ static void wait_for_workers() {
     asm volatile("bar.sync 1, %0;\n" ::"n"(product_workers * warpgroup_threads) : "memory");
   }
-  __device__ void wait_for_warpgroup() const {
+  __device__ __forceinline__ void wait_for_warpgroup() const {
     asm volatile("bar.sync %0, %1;\n" ::"r"(2 + warpgroup), "n"(warpgroup_threads) : "memory");
   }
 
   /// The warpgroup's columns of x R^T.
-  __device__ void multiply_inputs(product_stage& s, sums_type& sums) const {
+  __device__ __forceinline__ void multiply_inputs(product_stage& s, sums_type& sums) const {
     product_stage last;
     for (int tile = 0; tile < a.input_tiles; ++tile) {
       me.full(s).wait(s.parity);
@@ -250,7 +254,7 @@ struct tiles_worker {
   }
 
   /// The bias of a part, for both warpgroups. No result is on its way then.
-  __device__ void fetch_bias(int part) const {
+  __device__ __forceinline__ void fetch_bias(int part) const {
     for (int i = static_cast<int>(threadIdx.x); i < a.chunks * tile_columns;
          i += product_workers * warpgroup_threads) {
       bias[i] = i < a.outputs ? to_float(a.bias[part * a.outputs + i]) : 0.0F;
@@ -259,7 +263,8 @@ struct tiles_worker {
 
   /// All columns of x R^T, rounded to T. A thread needs what the one at its place in the other
   /// warpgroup has.
-  __device__ void exchange(sums_type const& sums, int part, inner_type& inner, int& bias_of) const {
+  __device__ __forceinline__ void exchange(sums_type const& sums, int part, inner_type& inner,
+                                           int& bias_of) const {
     wait_for_workers();  // results of the rows before have left
     if (a.bias != nullptr && part != bias_of) {
       fetch_bias(part);
@@ -280,7 +285,8 @@ struct tiles_worker {
   }
 
   /// Starts 64 columns of y.
-  __device__ void start_chunk(product_stage s, inner_type const& inner, chunk_type& sums) const {
+  __device__ __forceinline__ void start_chunk(product_stage s, inner_type const& inner,
+                                              chunk_type& sums) const {
     constexpr int steps_of_tile = tile_columns / step_columns;
 #pragma unroll
     for (float& sum : sums) {
@@ -299,7 +305,8 @@ struct tiles_worker {
   }
 
   /// Sends 64 columns of y on their way.
-  __device__ void write_chunk(int group, int part, int index, chunk_type& sums) const {
+  __device__ __forceinline__ void write_chunk(int first_row, int part, int index,
+                                              chunk_type& sums) const {
     if (a.bias != nullptr) {
 #pragma unroll
       for (int g = 0; g < tile_columns / 8; ++g) {
@@ -330,43 +337,47 @@ struct tiles_worker {
     }
     wait_for_warpgroup();
     if (thread == 0) {
-      write_tile(a.y, index * tile_columns, me.first_row(group), part, tile);
+      write_tile(a.y, index * tile_columns, first_row, part, tile);
     }
   }
 
-  /// The warpgroup's columns of y. Those that are done are written while the next are computed.
-  __device__ void multiply_inner(int group, int part, product_stage& s,
-                                 inner_type const& inner) const {
+  /// One of the warpgroup's 64 columns of y, while the ones before are written.
+  __device__ __forceinline__ void multiply_chunk(int first_row, int part, int index,
+                                                 product_stage& s, inner_type const& inner,
+                                                 chunk_type& now, chunk_type& before) const {
+    if (index >= a.chunks) {
+      return;
+    }
+    start_chunk(s, inner, now);
+    if (index >= product_workers) {
+      write_chunk(first_row, part, index - product_workers, before);
+    }
+    wait_for_products();
+    give_back(s);
+    s.advance(a.at.stages);
+    if (index + 1 < a.chunks) {
+      pass_over(s);
+    }
+  }
+
+  /// The warpgroup's columns of y: every second 64.
+  __device__ __forceinline__ void multiply_inner(int first_row, int part, product_stage& s,
+                                                 inner_type const& inner) const {
     chunk_type even;
     chunk_type odd;
-    auto const step = [&](int index, chunk_type& now, chunk_type& before) {
-      if (index >= a.chunks) {
-        return;
-      }
-      start_chunk(s, inner, now);
-      if (index >= product_workers) {
-        write_chunk(group, part, index - product_workers, before);
-      }
-      wait_for_products();
-      give_back(s);
-      s.advance(a.at.stages);
-      if (index + 1 < a.chunks) {
-        pass_over(s);
-      }
-    };
     if (warpgroup > 0) {
       pass_over(s);
     }
     for (int index = warpgroup; index < a.chunks; index += 2 * product_workers) {
-      step(index, even, odd);
-      step(index + product_workers, odd, even);
+      multiply_chunk(first_row, part, index, s, inner, even, odd);
+      multiply_chunk(first_row, part, index + product_workers, s, inner, odd, even);
     }
     if (int const turns = (a.chunks - warpgroup + 1) / product_workers; turns > 0) {
       int const last = warpgroup + (turns - 1) * product_workers;
       if (turns % 2 == 1) {
-        write_chunk(group, part, last, even);
+        write_chunk(first_row, part, last, even);
       } else {
-        write_chunk(group, part, last, odd);
+        write_chunk(first_row, part, last, odd);
       }
     }
     if (thread == 0) {
@@ -374,22 +385,23 @@ struct tiles_worker {
     }
   }
 
-  __device__ void run() const {
+  __device__ __forceinline__ void run() const {
     product_stage s;
     int bias_of = -1;  // the part whose bias is there
-    me.for_each_item([&](int group, int part) {
+    for (int item = me.first_item(); item < me.items(); item += me.item_distance()) {
+      auto const part = me.part_of(item);
       inner_type inner;
       {
         sums_type sums = {};
         multiply_inputs(s, sums);
         exchange(sums, part, inner, bias_of);
       }
-      multiply_inner(group, part, s, inner);
-    });
+      multiply_inner(me.first_row(me.group_of(item)), part, s, inner);
+    }
   }
 };
 
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#ifdef ECKART_HAS_WARPGROUPS
 inline constexpr int product_launch_threads = product_threads;
 #else
 inline constexpr int product_launch_threads = warp_size;  // how has_tiles_kernel knows
@@ -398,7 +410,7 @@ inline constexpr int product_launch_threads = warp_size;  // how has_tiles_kerne
 template <class T, int Columns>
 __global__ void __launch_bounds__(product_launch_threads, 1)
     two_factor_tiles_kernel(__grid_constant__ two_factor_tiles_call<T> const a) {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#ifdef ECKART_HAS_WARPGROUPS
   extern __shared__ uint4 dynamic_memory[];
   __shared__ std::uint64_t counters[2 * most_product_stages];
   constexpr unsigned alignment = 8 * row_bytes;

@@ -4,8 +4,14 @@
 
 #include <cstdint>
 
-/// Products by four warps together (compute capability 9.0, compiled for sm_90a; without that the
-/// functions have no body). The second factor, or both, are read from tiles in shared memory, which
+// The instructions are those of 9.0a alone, and their sums have to be in registers: not in a build
+// for a debugger.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) && !defined(__CUDACC_DEBUG__)
+#define ECKART_HAS_WARPGROUPS
+#endif
+
+/// Products by four warps together (where ECKART_HAS_WARPGROUPS is defined; elsewhere the functions
+/// have no body). The second factor, or both, are read from tiles in shared memory, which
 /// are those of tensor_core.cuh, at multiples of 1024 bytes.
 namespace eckart {
 inline namespace v0 {
@@ -17,7 +23,7 @@ inline constexpr int tile_columns = 64;    ///< numbers of a row of a tile
 inline constexpr int step_columns = 16;    ///< numbers of a row that an instruction multiplies
 
 /// How the instructions name a tile: groups of 8 rows follow each other.
-__device__ inline auto tile_descriptor(unsigned address) -> std::uint64_t {
+__device__ __forceinline__ auto tile_descriptor(unsigned address) -> std::uint64_t {
   constexpr std::uint64_t bytes_of_group = 8 * row_bytes;
   constexpr std::uint64_t in_chunks_xor_row = std::uint64_t{1} << 62;
   return (address & 0x3ffffU) >> 4U | std::uint64_t{1} << 16U | (bytes_of_group >> 4U) << 32U |
@@ -29,8 +35,8 @@ inline constexpr std::uint64_t step_in_descriptor = 2 * step_columns >> 4;
 /// Changes the registers that each thread of a warpgroup has: to more, where others gave theirs, or
 /// to fewer.
 template <int Registers, bool More>
-__device__ inline void keep_registers() {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+__device__ __forceinline__ void keep_registers() {
+#ifdef ECKART_HAS_WARPGROUPS
   if constexpr (More) {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;\n" ::"n"(Registers));
   } else {
@@ -40,26 +46,26 @@ __device__ inline void keep_registers() {
 }
 
 /// Before the first product, and where registers of products were touched in between.
-__device__ inline void begin_products() {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+__device__ __forceinline__ void begin_products() {
+#ifdef ECKART_HAS_WARPGROUPS
   asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
 #endif
 }
 /// Ends a group of products.
-__device__ inline void commit_products() {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+__device__ __forceinline__ void commit_products() {
+#ifdef ECKART_HAS_WARPGROUPS
   asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
 #endif
 }
 /// Waits for all groups but the last `Pending`.
 template <int Pending = 0>
-__device__ inline void wait_for_products() {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+__device__ __forceinline__ void wait_for_products() {
+#ifdef ECKART_HAS_WARPGROUPS
   asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(Pending) : "memory");
 #endif
 }
 
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#ifdef ECKART_HAS_WARPGROUPS
 // A product's sums as operands of an instruction, and the names that they have in it.
 #define ECKART_SUMS_8(s, i)                                                           \
   "+f"(s[i]), "+f"(s[(i) + 1]), "+f"(s[(i) + 2]), "+f"(s[(i) + 3]), "+f"(s[(i) + 4]), \
@@ -105,9 +111,9 @@ __device__ inline void wait_for_products() {
 /// Columns rows. A thread has of every 8 columns 4 sums: columns 2 (l mod 4) and the next, of row
 /// l / 4 of its warp's 16 rows and of the row 8 below, l its lane.
 template <kernel_number T, int Columns>
-__device__ inline void multiply_tiles(std::uint64_t a, std::uint64_t b,
-                                      float (&sums)[Columns / 2]) {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+__device__ __forceinline__ void multiply_tiles(std::uint64_t a, std::uint64_t b,
+                                               float (&sums)[Columns / 2]) {
+#ifdef ECKART_HAS_WARPGROUPS
   if constexpr (std::same_as<T, half>) {
     ECKART_PRODUCTS_OF("f16")
   } else {
@@ -119,9 +125,9 @@ __device__ inline void multiply_tiles(std::uint64_t a, std::uint64_t b,
 /// The same for 64 rows of b, and a in registers: what a thread has as sums of 16 columns, packed
 /// two by two in their order.
 template <kernel_number T>
-__device__ inline void multiply_by_tile(uint4 const& a, std::uint64_t b,
-                                        float (&sums)[tile_columns / 2]) {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+__device__ __forceinline__ void multiply_by_tile(uint4 const& a, std::uint64_t b,
+                                                 float (&sums)[tile_columns / 2]) {
+#ifdef ECKART_HAS_WARPGROUPS
   if constexpr (std::same_as<T, half>) {
     ECKART_PRODUCT_FROM_REGISTERS("f16");
   } else {
@@ -130,7 +136,7 @@ __device__ inline void multiply_by_tile(uint4 const& a, std::uint64_t b,
 #endif
 }
 
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#ifdef ECKART_HAS_WARPGROUPS
 #undef ECKART_PRODUCT_FROM_REGISTERS
 #undef ECKART_PRODUCTS_OF
 #undef ECKART_PRODUCT
