@@ -2,6 +2,7 @@
 
 #include "eckart/gpu/kernels/activation.cuh"
 #include "eckart/gpu/kernels/launch.cuh"
+#include "eckart/gpu/kernels/reduce.cuh"
 #include "eckart/gpu/kernels/two_factor_tiles_share.cuh"
 
 #include <cstdint>
@@ -321,7 +322,7 @@ __global__ void __launch_bounds__(product_launch_threads, 1)
   tiles_block<T> const me{a, memory, shared_address(counters)};
   // The same for all lanes, which the compiler would not know.
   int const warpgroup =
-      __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x) / warpgroup_threads, 0);
+      __shfl_sync(all_lanes, static_cast<int>(threadIdx.x) / warpgroup_threads, 0);
   bool const copies = threadIdx.x == product_workers * warpgroup_threads;
   if (copies) {
     for (auto const* map : {&a.right, &a.x, &a.left, &a.y}) {
