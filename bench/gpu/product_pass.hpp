@@ -23,6 +23,7 @@ struct product {
   shape2 w;
   index_t rank = 0;
   index_t rows = 0;
+  bool layer = false;  ///< y = GELU(x W^T + b), as a model has it
 };
 
 /// Numbers of the device around 0, from which matrices are filled: power and so clocks depend on
@@ -191,6 +192,13 @@ auto make_two_factor_pass(product const& p, eckart::cublas const& backend,
 auto make_two_factor_pass(product const& p, eckart::cublas const& backend,
                           number_source<eckart::half>& numbers) -> std::unique_ptr<product_pass>;
 
+/// A pass of a layer with bias and GELU, dense or of two factors, by the code of a model on the
+/// device; without nvcc there is none, and it throws shape_error.
+auto make_layer_pass(product const& p, eckart::cublas const& backend, number_source<float>& numbers)
+    -> std::unique_ptr<product_pass>;
+auto make_layer_pass(product const& p, eckart::cublas const& backend,
+                     number_source<eckart::half>& numbers) -> std::unique_ptr<product_pass>;
+
 /// A pass of the product p in numbers of type T.
 template <class T>
 auto make_pass(product const& p, eckart::cublas const& backend, number_source<T>& numbers)
@@ -201,6 +209,9 @@ auto make_pass(product const& p, eckart::cublas const& backend, number_source<T>
                                                                      std::move(multiply));
   };
   auto const [m, n] = p.w;
+  if (p.layer) {
+    return make_layer_pass(p, backend, numbers);
+  }
   if (p.stored_as == form::dense) {
     return started(
         [&] { return numbers(p.w.rows, p.w.cols); }, std::type_identity<eckart::device_matrix<T>>{},

@@ -60,6 +60,7 @@ auto form_of(std::string const& name) -> form {
 
 /// One line of input, one line of output:
 ///   product NUMBER FORM OUTPUTS INPUTS RANK ROWS   ->  COPIES, and this is the product from now on
+///   layer NUMBER FORM OUTPUTS INPUTS RANK ROWS     ->  the same with bias and GELU
 ///   time                                           ->  microseconds
 void serve(engine& gpu) {
   std::unique_ptr<bench::product_pass> pass;
@@ -69,12 +70,13 @@ void serve(engine& gpu) {
     std::istringstream words(line);
     std::string command;
     words >> command;
-    if (command == "product") {
+    if (command != "time") {
       std::string number;
       std::string name;
       product p;
       words >> number >> name >> p.w.rows >> p.w.cols >> p.rank >> p.rows;
       p.stored_as = form_of(name);
+      p.layer = command == "layer";
       pass.reset();
       pass = gpu.pass(number, p);
       fmt::print("{}\n", pass->copies());

@@ -3,7 +3,8 @@
 
   python3 bench/gpu/products.py build/release/bench/gpu/products --json products.json
 
-y = x W^T is dense (F.linear) or goes through two factors (two F.linear). Both engines run copies of
+y = x W^T is dense (F.linear) or goes through two factors (two F.linear); with --layers it is a
+layer with a bias and GELU, GELU(x W^T + b). Both engines run copies of
 the weights in turn, more than the L2 cache holds, as one CUDA graph, and are timed by CUDA events:
 the device alone. Each figure is the median over the rounds; a ratio is that of two medians.
 """
@@ -21,7 +22,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
-from torch.nn.functional import linear
+from torch.nn.functional import gelu, linear
 
 SHAPES = [(768, 768), (1024, 1024), (3072, 768), (768, 3072), (4096, 4096)]
 NUMBERS = {"fp16": torch.float16, "fp32": torch.float32}
@@ -36,6 +37,7 @@ class Work:
     inputs: int
     rank: int
     rows: int
+    layer: bool
 
     def parameters(self) -> int:
         if self.rank == 0:
@@ -44,7 +46,8 @@ class Work:
 
     def request(self) -> str:
         form = "two-factor" if self.rank else "dense"
-        return f"product {self.number} {form} {self.outputs} {self.inputs} {self.rank} {self.rows}"
+        command = "layer" if self.layer else "product"
+        return f"{command} {self.number} {form} {self.outputs} {self.inputs} {self.rank} {self.rows}"
 
 
 @dataclass
@@ -86,11 +89,15 @@ def torch_pass(work: Work, copies: int) -> Callable[[], float]:
         weights = [(numbers(work.rank, work.inputs), numbers(work.outputs, work.rank))
                    for _ in range(copies)]
 
+    bias = numbers(1, work.outputs)[0]
+
     def multiply(factors: tuple[torch.Tensor, ...]) -> torch.Tensor:
         y = x
-        for factor in factors:
+        for factor in factors[:-1]:
             y = linear(y, factor)
-        return y
+        if work.layer:
+            return gelu(linear(y, factors[-1], bias))
+        return linear(y, factors[-1])
 
     with torch.cuda.stream(torch.cuda.Stream()):
         multiply(weights[0])
@@ -128,8 +135,8 @@ def measure(eckart: Eckart, work: Work, rounds: int) -> Result:
     return Result(work, statistics.median(ours), statistics.median(theirs))
 
 
-def works(numbers: list[str], rows: list[int], ranks: list[int]) -> list[Work]:
-    return [Work(number, m, n, rank, count)
+def works(numbers: list[str], rows: list[int], ranks: list[int], layer: bool) -> list[Work]:
+    return [Work(number, m, n, rank, count, layer)
             for number in numbers for m, n in SHAPES for count in rows
             for rank in [0] + [k for k in ranks if k < min(m, n)]]
 
@@ -175,6 +182,7 @@ def main() -> None:
     parser.add_argument("--numbers", nargs="+", choices=sorted(NUMBERS), default=list(NUMBERS))
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 64, 512, 2048, 8192])
     parser.add_argument("--ranks", type=int, nargs="+", default=[64, 128, 192, 256, 384, 512, 1024])
+    parser.add_argument("--layers", action="store_true", help="with a bias and GELU")
     parser.add_argument("--rounds", type=int, default=5, help="timed turns of each")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     options = parser.parse_args()
@@ -188,7 +196,7 @@ def main() -> None:
           "limit: to what FLOPs, and FLOPs or memory, predict from the dense product")
     print("                W  rows  rank    eckart   PyTorch  ratio   gain of FLOPs of limit")
     results, dense = [], None
-    for work in works(options.numbers, options.rows, options.ranks):
+    for work in works(options.numbers, options.rows, options.ranks, options.layers):
         result = measure(eckart, work, options.rounds)
         dense = result if work.rank == 0 else dense
         print_line(result, dense, peak)

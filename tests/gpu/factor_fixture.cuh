@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 /// What tests of both factors in one kernel share.
@@ -133,5 +134,29 @@ struct factor_case {
     }
   }
 };
+
+/// multiply(bias or null, activation or none, y) against the loops: with bias and GELU, and into
+/// columns of a wider matrix, of which it touches no others.
+template <class T, class Multiply>
+void check_one_kernel(factor_case<T> const& c, Multiply multiply, cudaStream_t stream) {
+  CAPTURE(c.s.outputs);
+  CAPTURE(c.s.inputs);
+  CAPTURE(c.s.rank);
+  CAPTURE(c.s.parts);
+  CAPTURE(c.rows);
+  auto const m = c.s.parts * c.s.outputs;
+  auto with_all = unwritten<T>({c.rows, m}, stream);
+  multiply(c.bias_there.view().data, std::optional(activation::gelu), with_all.view());
+  c.check_activated(with_all.view(), stream);
+  auto wide = unwritten<T>({c.rows, m + 16}, stream);
+  T const* const no_bias = nullptr;
+  multiply(no_bias, std::optional<activation>(), wide.view().col_range(8, m));
+  c.template check_without_bias<T>(wide.view().col_range(8, m), stream);
+  for (index_t const first : {index_t{0}, m + 8}) {
+    for (double const value : entries(wide.view().col_range(first, 8), stream)) {
+      REQUIRE(std::isnan(value));
+    }
+  }
+}
 
 }  // namespace fixture

@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include <cmath>
 #include <optional>
 
 using namespace eckart;
@@ -24,27 +23,13 @@ auto has_tiles() -> bool {
 
 template <class T>
 void check_tiles(factor_sizes s, index_t rows, cudaStream_t stream) {
-  CAPTURE(s.outputs);
-  CAPTURE(s.inputs);
-  CAPTURE(s.rank);
-  CAPTURE(s.parts);
-  CAPTURE(rows);
   factor_case<T> const c(s, rows, stream);
-  auto const m = s.parts * s.outputs;
-  auto with_all = fixture::unwritten<T>({rows, m}, stream);
-  gpu::two_factor_tiles_product<T>(c.x_there.view(), c.factors(), c.bias_there.view().data,
-                                   activation::gelu, with_all.view(), stream);
-  c.check_activated(with_all.view(), stream);
-  // Columns of a wider matrix, of which no others are touched.
-  auto wide = fixture::unwritten<T>({rows, m + 16}, stream);
-  gpu::two_factor_tiles_product<T>(c.x_there.view(), c.factors(), nullptr, std::nullopt,
-                                   wide.view().col_range(8, m), stream);
-  c.template check_without_bias<T>(wide.view().col_range(8, m), stream);
-  for (index_t const first : {index_t{0}, m + 8}) {
-    for (double const x : fixture::entries(wide.view().col_range(first, 8), stream)) {
-      REQUIRE(std::isnan(x));
-    }
-  }
+  fixture::check_one_kernel(
+      c,
+      [&](T const* bias, std::optional<activation> f, device_view<T> y) {
+        gpu::two_factor_tiles_product<T>(c.x_there.view(), c.factors(), bias, f, y, stream);
+      },
+      stream);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "eckart/gpu/kernels/two_factor_tiles.cuh"
+#include "eckart/gpu/kernels/two_factor_spread.cuh"
 #include "eckart/gpu/kernels/two_factors.cuh"
 
 #include <optional>
@@ -17,13 +17,25 @@ auto multiply_by_both(device_view<T const> x, factor_stack<T> const& w, T const*
                       std::optional<activation> f, device_view<Out> y, cudaStream_t stream)
     -> bool {
   if constexpr (sizeof(T) == 2) {
+    std::optional<int> cluster;
+    if constexpr (std::same_as<T, Out>) {
+      cluster = spread_cluster(x.rows, w);
+      if (cluster && !fits_two_factor_tiles(x, w, y)) {
+        cluster.reset();
+      }
+    }
     if (in_packets(x.ld, x.data)) {
-      if (auto const plan = plan_two_factors(x.rows, w)) {
+      constexpr index_t little = 8 << 20;
+      if (auto const plan = plan_two_factors(x.rows, w, cluster ? little : most_factor_traffic)) {
         two_factor_product(x, w, bias, f, y, *plan, stream);
         return true;
       }
     }
     if constexpr (std::same_as<T, Out>) {
+      if (cluster) {
+        two_factor_spread_product(x, w, bias, f, y, *cluster, stream);
+        return true;
+      }
       if (prefers_two_factor_tiles(x.rows, w) && fits_two_factor_tiles(x, w, y)) {
         two_factor_tiles_product(x, w, bias, f, y, stream);
         return true;

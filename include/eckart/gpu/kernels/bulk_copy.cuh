@@ -110,6 +110,19 @@ struct phases {
   }
 };
 
+/// A ring of stages as a thread goes through it, and the parity of the turn.
+struct ring_stage {
+  int place = 0;
+  int parity = 0;
+  __device__ void advance(int stages, int by = 1) {
+    place += by;
+    if (place >= stages) {
+      place -= stages;
+      parity ^= 1;
+    }
+  }
+};
+
 /// Starts the copy of a tile, by one thread; the bytes arrive at `done`.
 template <kernel_number T>
 __device__ inline void copy_tile(tile_map<T> const& from, int column, int row, int part,
@@ -131,6 +144,14 @@ __device__ inline void copy_tile_to(unsigned blocks, tile_map<T> const& from, in
       "l"(from.map()), "r"(done.address), "r"(column), "r"(row), "r"(part),
       "h"(static_cast<std::uint16_t>(blocks))
       : "memory");
+}
+
+/// Brings a tile into the second cache.
+template <kernel_number T>
+__device__ inline void prefetch_tile(tile_map<T> const& from, int column, int row, int part) {
+  asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global [%0, {%1, %2, %3}];\n" ::"l"(from.map()),
+               "r"(column), "r"(row), "r"(part)
+               : "memory");
 }
 
 /// Starts the copy of a tile from shared memory, by one thread, which has shown it to the engine.

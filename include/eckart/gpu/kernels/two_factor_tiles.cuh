@@ -15,21 +15,34 @@ namespace detail {
 inline constexpr int most_tiles_bytes = 226 << 10;  // of shared memory, without its alignment
 inline constexpr index_t most_tile_blocks = 132;    // one on each processor of an H100
 
-/// Calls f with the least number of columns of x R^T, as a type, that two warpgroups can have to
-/// cover a rank up to 256.
-template <class F>
-void with_tile_columns(index_t rank, F f) {
-  auto const half_of_rank = (rank + 1) / 2;
-  auto const fits = [&]<int Columns>(std::integral_constant<int, Columns> columns) {
-    if (half_of_rank <= Columns) {
+/// Calls f with the least of these numbers of columns, as a type, that is enough.
+template <int... Columns, class F>
+void with_columns(index_t needed, F f) {
+  auto const fits = [&](auto columns) {
+    if (needed <= columns) {
       f(columns);
     }
-    return half_of_rank <= Columns;
+    return needed <= columns;
   };
-  [&]<int... Columns>(std::integer_sequence<int, Columns...>) {
-    static_cast<void>((fits(std::integral_constant<int, Columns>{}) || ...));
-  }
-  (std::integer_sequence<int, 32, 64, 96, 128>{});
+  static_cast<void>((fits(std::integral_constant<int, Columns>{}) || ...));
+}
+
+/// Tiles of 64 columns.
+inline auto tiles_of(index_t columns) -> int {
+  return static_cast<int>((columns + tile_columns - 1) / tile_columns);
+}
+
+/// The factors of all parts, one below the other, as matrices of their own.
+template <kernel_number T>
+auto map_parts(device_view<T const> all, index_t parts, index_t tile_rows) -> tile_map<T> {
+  auto const one = all.row_range(0, all.rows / parts);
+  return tile_map<T>(one, parts, one.rows * one.ld, tile_rows);
+}
+/// y, whose parts stand side by side, as matrices of their own.
+template <kernel_number T>
+auto map_columns(device_view<T const> y, index_t parts) -> tile_map<T> {
+  auto const width = y.cols / parts;
+  return tile_map<T>(y.col_range(0, width), parts, width, warpgroup_rows);
 }
 
 /// Whether the kernel was compiled for compute capability 9.0a, whose instructions it has.
@@ -65,18 +78,36 @@ auto fits_two_factor_tiles(device_view<T const> x, factor_stack<T> const& w, dev
   }
 }
 
+namespace detail {
+
+/// Below this width the factors of 64 rows are small beside x and y.
+inline constexpr index_t narrow = 1024;
+inline constexpr index_t small_rank = 128;
+
+/// Throws shape_error, under the name of a product, where operands do not fit.
+template <kernel_number T>
+void check_tiles(char const* name, device_view<T const> x, factor_stack<T> const& w,
+                 device_view<T> y) {
+  if (x.cols != w.inputs() || y.rows != x.rows || y.cols != w.parts * w.outputs() ||
+      w.right.rows != w.parts * w.rank() || !fits_two_factor_tiles(x, w, y)) {
+    throw shape_error(message(name, ": ", x.shape(), " through ", w.right.shape(), " and ",
+                              w.left.shape(), " into ", y.shape()));
+  }
+}
+
+}  // namespace detail
+
 /// Whether that is faster than two products: a rule on sizes, measured on an H100. Every block
 /// reads both factors for its 64 rows: it is faster where all processors have rows, half of them
 /// for small factors, unless the rank and the inputs are large.
 template <kernel_number T>
 auto prefers_two_factor_tiles(index_t rows, factor_stack<T> const& w) -> bool {
   constexpr index_t all = 124 * warpgroup_rows;  // of 132 processors
-  constexpr index_t narrow = 1024;
-  constexpr index_t small_rank = 128;
-  if (w.rank() > small_rank) {
-    return rows >= all && w.inputs() <= std::min(narrow, w.outputs());
+  if (w.rank() > detail::small_rank) {
+    return rows >= all && w.inputs() <= std::min(detail::narrow, w.outputs());
   }
-  return rows >= all || (rows >= all / 2 && std::max(w.inputs(), w.outputs()) <= narrow);
+  return rows >= all ||
+         (rows >= all / 2 && w.parts == 1 && std::max(w.inputs(), w.outputs()) <= detail::narrow);
 }
 
 /// y (rows, parts * outputs) = f(x W^T + bias), part beside part, in one kernel; x R^T is rounded
@@ -85,47 +116,36 @@ auto prefers_two_factor_tiles(index_t rows, factor_stack<T> const& w) -> bool {
 template <kernel_number T>
 void two_factor_tiles_product(device_view<T const> x, factor_stack<T> const& w, T const* bias,
                               std::optional<activation> f, device_view<T> y, cudaStream_t stream) {
-  if (x.cols != w.inputs() || y.rows != x.rows || y.cols != w.parts * w.outputs() ||
-      w.right.rows != w.parts * w.rank() || !fits_two_factor_tiles(x, w, y)) {
-    throw shape_error(message("two_factor_tiles_product: ", x.shape(), " through ", w.right.shape(),
-                              " and ", w.left.shape(), " into ", y.shape()));
-  }
-  auto const tiles = [](index_t columns) {
-    return static_cast<int>((columns + tile_columns - 1) / tile_columns);
-  };
-  auto const parts_of = [&](device_view<T const> all, index_t rows) {
-    auto const part = all.row_range(0, all.rows / w.parts);
-    return tile_map<T>(part, w.parts, part.rows * part.ld, rows);
-  };
-  auto const y_of_part = device_view<T const>(y.col_range(0, w.outputs()));
+  detail::check_tiles("two_factor_tiles_product", x, w, y);
   constexpr auto rows_of_cluster = detail::product_cluster * warpgroup_rows;
   auto const row_groups = (x.rows + rows_of_cluster - 1) / rows_of_cluster;
-  detail::with_tile_columns(w.rank(), [&]<int Columns>(std::integral_constant<int, Columns>) {
-    detail::two_factor_tiles_call<T> const call{
-        tile_map<T>(x, 1, x.rows * x.ld, warpgroup_rows),
-        parts_of(w.right, Columns),
-        parts_of(w.left, warpgroup_rows / detail::product_cluster),
-        tile_map<T>(y_of_part, w.parts, w.outputs(), warpgroup_rows),
-        bias,
-        f.has_value(),
-        f.value_or(activation::relu),
-        static_cast<int>(row_groups),
-        tiles(x.cols),
-        tiles(w.outputs()),
-        static_cast<int>(w.parts),
-        static_cast<int>(w.outputs()),
-        {Columns, tiles(w.outputs()), detail::most_tiles_bytes}};
-    auto const kernel = detail::two_factor_tiles_kernel<T, Columns>;
-    auto const bytes = call.at.bytes + 8 * row_bytes;  // the first tile begins at a multiple
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
-               "cudaFuncSetAttribute");
-    auto const clusters =
-        std::min(row_groups * w.parts, detail::most_tile_blocks / detail::product_cluster);
-    launch("two_factor_tiles_product", kernel,
-           {dim3(grid_size(clusters * detail::product_cluster)), detail::product_threads,
-            static_cast<std::size_t>(bytes), static_cast<unsigned>(detail::product_cluster)},
-           stream, call);
-  });
+  detail::with_columns<32, 64, 96, 128>(
+      (w.rank() + 1) / 2, [&]<int Columns>(std::integral_constant<int, Columns>) {
+        detail::two_factor_tiles_call<T> const call{
+            tile_map<T>(x, 1, x.rows * x.ld, warpgroup_rows),
+            detail::map_parts(w.right, w.parts, Columns),
+            detail::map_parts(w.left, w.parts, warpgroup_rows / detail::product_cluster),
+            detail::map_columns(device_view<T const>(y), w.parts),
+            bias,
+            f.has_value(),
+            f.value_or(activation::relu),
+            static_cast<int>(row_groups),
+            detail::tiles_of(x.cols),
+            detail::tiles_of(w.outputs()),
+            static_cast<int>(w.parts),
+            static_cast<int>(w.outputs()),
+            {Columns, detail::tiles_of(w.outputs()), detail::most_tiles_bytes}};
+        auto const kernel = detail::two_factor_tiles_kernel<T, Columns>;
+        auto const bytes = call.at.bytes + 8 * row_bytes;  // the first tile begins at a multiple
+        check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
+                   "cudaFuncSetAttribute");
+        auto const clusters =
+            std::min(row_groups * w.parts, detail::most_tile_blocks / detail::product_cluster);
+        launch("two_factor_tiles_product", kernel,
+               {dim3(grid_size(clusters * detail::product_cluster)), detail::product_threads,
+                static_cast<std::size_t>(bytes), static_cast<unsigned>(detail::product_cluster)},
+               stream, call);
+      });
 }
 
 }  // namespace gpu

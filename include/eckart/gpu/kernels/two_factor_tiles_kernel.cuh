@@ -1,6 +1,5 @@
 #pragma once
 
-#include "eckart/gpu/kernels/activation.cuh"
 #include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/gpu/kernels/reduce.cuh"
 #include "eckart/gpu/kernels/two_factor_tiles_share.cuh"
@@ -22,14 +21,14 @@ struct tiles_copier {
   tiles_block<T> const& me;
   two_factor_tiles_call<T> const& a = me.a;
 
-  __device__ void copy_right(int part, int tile, product_stage s) const {
+  __device__ void copy_right(int part, int tile, ring_stage s) const {
     int const first = me.rank * Columns;
     me.full(s).expect(a.at.stage_bytes);
     copy_tile_to(both, a.right, tile * tile_columns, first, part,
                  me.stage(s) + static_cast<unsigned>(product_tile_bytes + first * row_bytes),
                  me.full(s));
   }
-  __device__ void copy_left(int part, int chunk, product_stage s) const {
+  __device__ void copy_left(int part, int chunk, ring_stage s) const {
     int const first = me.rank * warpgroup_rows / product_cluster;
     me.full(s).expect(left_tiles * product_tile_bytes);
     for (int tile = 0; tile < left_tiles; ++tile) {
@@ -43,11 +42,11 @@ struct tiles_copier {
   __device__ void run() const {
     // The first tiles of R do not depend on the kernel in front.
     int const early = min(a.input_tiles, a.at.stages);
-    for (product_stage s; s.place < early; ++s.place) {
+    for (ring_stage s; s.place < early; ++s.place) {
       copy_right(me.part_of(me.first_item()), s.place, s);
     }
     after_previous();
-    product_stage s;
+    ring_stage s;
     int begun = early;
     for (int item = me.first_item(); item < me.items(); item += me.item_distance()) {
       auto const part = me.part_of(item);
@@ -70,27 +69,6 @@ struct tiles_copier {
   }
 };
 
-template <class T, activation F, int Count>
-__device__ __forceinline__ void activate_by(float (&sums)[Count]) {
-#pragma unroll
-  for (float& value : sums) {
-    value = activated<T>(F, value);
-  }
-}
-
-/// Activates sums; the function is chosen once for all.
-template <class T, int Count>
-__device__ __forceinline__ void activate_all(activation f, float (&sums)[Count]) {
-  switch (f) {
-    case activation::relu:
-      return activate_by<T, activation::relu>(sums);
-    case activation::gelu:
-      return activate_by<T, activation::gelu>(sums);
-    case activation::gelu_tanh:
-      return activate_by<T, activation::gelu_tanh>(sums);
-  }
-}
-
 /// What a warpgroup computes. Sums that instructions of a warpgroup are still adding to are in
 /// registers, which no call survives: everything here is inlined.
 template <int Columns, class T>
@@ -98,7 +76,6 @@ struct tiles_worker {
   static constexpr int steps = Columns / step_columns;
   using sums_type = float[Columns / 2];
   using inner_type = uint4[product_workers * steps];
-  using chunk_type = float[tile_columns / 2];
 
   tiles_block<T> const& me;
   int warpgroup;
@@ -107,17 +84,16 @@ struct tiles_worker {
   float* bias;  // (chunks, 64)
   two_factor_tiles_call<T> const& a = me.a;
   int thread = static_cast<int>(threadIdx.x) % warpgroup_threads;
-  int lane = thread % warp_size;
 
   /// Tells both blocks that the warpgroup has read a stage.
-  __device__ __forceinline__ void give_back(product_stage s) const {
+  __device__ __forceinline__ void give_back(ring_stage s) const {
     if (thread < product_cluster) {
       me.empty(s).arrive_in(thread);
     }
   }
   /// Goes past a stage that is the other warpgroup's. Both wait for every stage and give it back:
   /// a counter of phases tells only one from the next.
-  __device__ __forceinline__ void pass_over(product_stage& s) const {
+  __device__ __forceinline__ void pass_over(ring_stage& s) const {
     me.full(s).wait(s.parity);
     give_back(s);
     s.advance(a.at.stages);
@@ -130,8 +106,8 @@ struct tiles_worker {
   }
 
   /// The warpgroup's columns of x R^T.
-  __device__ __forceinline__ void multiply_inputs(product_stage& s, sums_type& sums) const {
-    product_stage last;
+  __device__ __forceinline__ void multiply_inputs(ring_stage& s, sums_type& sums) const {
+    ring_stage last;
     for (int tile = 0; tile < a.input_tiles; ++tile) {
       me.full(s).wait(s.parity);
       auto const x = tile_descriptor(me.stage(s));
@@ -187,53 +163,18 @@ struct tiles_worker {
     wait_for_workers();
   }
 
-  /// Starts 64 columns of y.
-  __device__ __forceinline__ void start_chunk(product_stage s, inner_type const& inner,
-                                              chunk_type& sums) const {
-    constexpr int steps_of_tile = tile_columns / step_columns;
-#pragma unroll
-    for (float& sum : sums) {
-      sum = 0;
-    }
-    me.full(s).wait(s.parity);
-    auto const left = tile_descriptor(me.stage(s));
-    begin_products();
-#pragma unroll
-    for (int i = 0; i < product_workers * steps; ++i) {
-      auto const at = static_cast<std::uint64_t>(i / steps_of_tile * (product_tile_bytes >> 4)) +
-                      i % steps_of_tile * step_in_descriptor;
-      multiply_by_tile<T>(inner[i], left + at, sums);
-    }
-    commit_products();
-  }
-
   /// Sends 64 columns of y on their way.
   __device__ __forceinline__ void write_chunk(int first_row, int part, int index,
-                                              chunk_type& sums) const {
+                                              tile_sums& sums) const {
     if (a.bias != nullptr) {
-#pragma unroll
-      for (int g = 0; g < tile_columns / 8; ++g) {
-        auto const two =
-            reinterpret_cast<float2 const*>(bias)[(index * tile_columns + 8 * g) / 2 + lane % 4];
-        sums[4 * g] += two.x;
-        sums[4 * g + 1] += two.y;
-        sums[4 * g + 2] += two.x;
-        sums[4 * g + 3] += two.y;
-      }
+      add_bias(bias + index * tile_columns, sums);
     }
     if (a.activates) {
       activate_all<T>(a.f, sums);
     }
     int const place = warpgroup * 2 + index / product_workers % 2;
     auto const tile = results + static_cast<unsigned>(place * product_tile_bytes);
-    int const row = thread / warp_size * 16 + lane % 16;
-#pragma unroll
-    for (int g = 0; g < tile_columns / 8; g += 2) {
-      auto const* const s = sums + 4 * g;
-      store_matrices(
-          chunk_at(tile, row, g + lane / 16),
-          {pack<T>(s[0], s[1]), pack<T>(s[2], s[3]), pack<T>(s[4], s[5]), pack<T>(s[6], s[7])});
-    }
+    put_into_tile<T>(tile, sums);
     show_to_engine();
     if (thread == 0) {
       wait_for_written();  // the tile before, at whose place the next one will be
@@ -245,13 +186,14 @@ struct tiles_worker {
   }
 
   /// One of the warpgroup's 64 columns of y, while the ones before are written.
-  __device__ __forceinline__ void multiply_chunk(int first_row, int part, int index,
-                                                 product_stage& s, inner_type const& inner,
-                                                 chunk_type& now, chunk_type& before) const {
+  __device__ __forceinline__ void multiply_chunk(int first_row, int part, int index, ring_stage& s,
+                                                 inner_type const& inner, tile_sums& now,
+                                                 tile_sums& before) const {
     if (index >= a.chunks) {
       return;
     }
-    start_chunk(s, inner, now);
+    me.full(s).wait(s.parity);
+    start_sums<T>(inner, me.stage(s), now);
     if (index >= product_workers) {
       write_chunk(first_row, part, index - product_workers, before);
     }
@@ -264,10 +206,10 @@ struct tiles_worker {
   }
 
   /// The warpgroup's columns of y: every second 64.
-  __device__ __forceinline__ void multiply_inner(int first_row, int part, product_stage& s,
+  __device__ __forceinline__ void multiply_inner(int first_row, int part, ring_stage& s,
                                                  inner_type const& inner) const {
-    chunk_type even;
-    chunk_type odd;
+    tile_sums even;
+    tile_sums odd;
     if (warpgroup > 0) {
       pass_over(s);
     }
@@ -289,7 +231,7 @@ struct tiles_worker {
   }
 
   __device__ __forceinline__ void run() const {
-    product_stage s;
+    ring_stage s;
     int bias_of = -1;  // the part whose bias is there
     for (int item = me.first_item(); item < me.items(); item += me.item_distance()) {
       auto const part = me.part_of(item);
@@ -328,7 +270,7 @@ __global__ void __launch_bounds__(product_launch_threads, 1)
     for (auto const* map : {&a.right, &a.x, &a.left, &a.y}) {
       map->prefetch();
     }
-    for (product_stage s; s.place < a.at.stages; ++s.place) {
+    for (ring_stage s; s.place < a.at.stages; ++s.place) {
       me.full(s).begin(1);
       me.empty(s).begin(product_workers * product_cluster);
     }

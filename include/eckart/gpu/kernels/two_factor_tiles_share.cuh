@@ -1,7 +1,7 @@
 #pragma once
 
 #include "eckart/gpu/kernels/bulk_copy.cuh"
-#include "eckart/gpu/kernels/warpgroup.cuh"
+#include "eckart/gpu/kernels/tile_sums.cuh"
 #include "eckart/nn/activation.hpp"
 
 #include <algorithm>
@@ -17,7 +17,6 @@ namespace detail {
 inline constexpr int product_cluster = 2;
 inline constexpr int product_workers = 2;
 inline constexpr int product_threads = (product_workers + 1) * warpgroup_threads;
-inline constexpr int product_tile_bytes = warpgroup_rows * row_bytes;  // of 64 x 64 numbers
 inline constexpr int most_product_stages = 8;
 
 // Registers of a thread: what a block has is shared out between those that copy and those that
@@ -64,18 +63,6 @@ struct two_factor_tiles_call {
   two_factor_tiles_layout at;
 };
 
-/// A ring of stages as a thread goes through it.
-struct product_stage {
-  int place = 0;
-  int parity = 0;
-  __device__ void advance(int stages) {
-    if (++place == stages) {
-      place = 0;
-      parity ^= 1;
-    }
-  }
-};
-
 /// What a block knows about its place.
 template <class T>
 struct tiles_block {
@@ -84,13 +71,13 @@ struct tiles_block {
   unsigned counters;  // (stages) of what has come, then (stages) of what has been read
   int rank = cluster_rank();
 
-  __device__ auto full(product_stage s) const -> phases {
+  __device__ auto full(ring_stage s) const -> phases {
     return {counters + static_cast<unsigned>(8 * s.place)};
   }
-  __device__ auto empty(product_stage s) const -> phases {
+  __device__ auto empty(ring_stage s) const -> phases {
     return {counters + static_cast<unsigned>(8 * (most_product_stages + s.place))};
   }
-  __device__ auto stage(product_stage s) const -> unsigned {
+  __device__ auto stage(ring_stage s) const -> unsigned {
     return memory + static_cast<unsigned>(s.place * a.at.stage_bytes);
   }
   __device__ auto first_row(int group) const -> int {

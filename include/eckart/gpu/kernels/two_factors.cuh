@@ -13,16 +13,16 @@ namespace gpu {
 
 namespace detail {
 
-inline constexpr index_t most_factor_blocks = 132;        // one on each processor of an H100
-inline constexpr index_t most_factor_traffic = 14 << 20;  // bytes that blocks read, then they wait
-inline constexpr int shared_of_two = 113 << 10;  // bytes of a block, so that a processor has two
+inline constexpr index_t most_factor_blocks = 132;  // one on each processor of an H100
+inline constexpr int shared_of_two = 113 << 10;     // bytes of a block, so that a processor has two
 inline constexpr int shared_of_one = 227 << 10;
+inline constexpr int shared_of_more_rows = 140 << 10;  // beyond, two products are as fast
 
 /// The first way whose blocks hold their factors, of so many and so little reading.
 template <class T>
-auto first_plan(index_t rows, factor_stack<T> const& w, int tiles, int cluster, int larger_cluster)
-    -> std::optional<two_factor_plan> {
-  for (int const most : {shared_of_two, shared_of_one}) {
+auto first_plan(index_t rows, factor_stack<T> const& w, index_t most_traffic, int tiles,
+                int cluster, int larger_cluster) -> std::optional<two_factor_plan> {
+  for (int const most : {shared_of_two, rows <= 16 ? shared_of_one : shared_of_more_rows}) {
     for (int const groups : {1, 2, 4}) {
       for (int const blocks_together : {cluster, larger_cluster}) {
         two_factor_plan const plan{blocks_together, groups, tiles};
@@ -31,7 +31,7 @@ auto first_plan(index_t rows, factor_stack<T> const& w, int tiles, int cluster, 
         auto const blocks =
             (rows + 16 * tiles - 1) / (16 * tiles) * blocks_together * groups * w.parts;
         if (share.strips <= most_strips && share.bytes <= most && blocks <= most_factor_blocks &&
-            blocks * (share.sums + 32 * tiles * w.inputs()) <= most_factor_traffic) {
+            blocks * (share.sums + 32 * tiles * w.inputs()) <= most_traffic) {
           return plan;
         }
       }
@@ -67,12 +67,17 @@ auto make_call(device_view<T const> x, factor_stack<T> const& w, T const* bias,
 
 }  // namespace detail
 
+inline constexpr index_t most_factor_traffic = 14
+                                               << 20;  ///< bytes that blocks read, then they wait
+
 /// The way of two_factor_product for so many rows, or none where two products are faster or it has
 /// no way: a rule on sizes, measured on an H100. None but on compute capability 9, none for floats,
 /// for ranks and inputs that are no multiples of 8, and for factors that the shared memory of 16
 /// blocks does not hold.
 template <kernel_number T>
-auto plan_two_factors(index_t rows, factor_stack<T> const& w) -> std::optional<two_factor_plan> {
+auto plan_two_factors(index_t rows, factor_stack<T> const& w,
+                      index_t most_traffic = most_factor_traffic)
+    -> std::optional<two_factor_plan> {
   auto const fits = [](device_view<T const> v) {
     return in_packets(v.cols, v.data) && in_packets(v.ld, v.data);
   };
@@ -83,11 +88,11 @@ auto plan_two_factors(index_t rows, factor_stack<T> const& w) -> std::optional<t
     return std::nullopt;
   }
   if (rows <= 16) {
-    return detail::first_plan(rows, w, 1, 16, 8);
+    return detail::first_plan(rows, w, most_traffic, 1, 16, 8);
   }
   for (auto const [tiles, cluster, larger] :
        {std::array{1, 8, 16}, std::array{2, 8, 16}, std::array{1, 4, 4}, std::array{2, 4, 4}}) {
-    if (auto const plan = detail::first_plan(rows, w, tiles, cluster, larger)) {
+    if (auto const plan = detail::first_plan(rows, w, most_traffic, tiles, cluster, larger)) {
       return plan;
     }
   }

@@ -32,6 +32,17 @@ __device__ __forceinline__ auto tile_descriptor(unsigned address) -> std::uint64
 /// From one step's numbers to the next one's, in units of a descriptor.
 inline constexpr std::uint64_t step_in_descriptor = 2 * step_columns >> 4;
 
+/// The same for 64 rows in groups of 8 columns, one group behind the other, of which a row has 16
+/// bytes.
+__device__ __forceinline__ auto group_descriptor(unsigned address) -> std::uint64_t {
+  constexpr std::uint64_t bytes_of_group = warpgroup_rows * packet_bytes;
+  constexpr std::uint64_t bytes_of_8_rows = 8 * packet_bytes;
+  return (address & 0x3ffffU) >> 4U | (bytes_of_group >> 4U) << 16U |
+         (bytes_of_8_rows >> 4U) << 32U;
+}
+inline constexpr std::uint64_t step_of_groups_in_descriptor =
+    2 * step_columns * warpgroup_rows >> 4;
+
 /// Changes the registers that each thread of a warpgroup has: to more, where others gave theirs, or
 /// to fewer.
 template <int Registers, bool More>
@@ -67,12 +78,13 @@ __device__ __forceinline__ void wait_for_products() {
 
 #ifdef ECKART_HAS_WARPGROUPS
 // A product's sums as operands of an instruction, and the names that they have in it.
-#define ECKART_SUMS_8(s, i)                                                           \
-  "+f"(s[i]), "+f"(s[(i) + 1]), "+f"(s[(i) + 2]), "+f"(s[(i) + 3]), "+f"(s[(i) + 4]), \
-      "+f"(s[(i) + 5]), "+f"(s[(i) + 6]), "+f"(s[(i) + 7])
+#define ECKART_SUMS_4(s, i) "+f"(s[i]), "+f"(s[(i) + 1]), "+f"(s[(i) + 2]), "+f"(s[(i) + 3])
+#define ECKART_SUMS_8(s, i) ECKART_SUMS_4(s, i), ECKART_SUMS_4(s, (i) + 4)
 #define ECKART_SUMS_16(s, i) ECKART_SUMS_8(s, i), ECKART_SUMS_8(s, (i) + 8)
 #define ECKART_SUMS_32(s, i) ECKART_SUMS_16(s, i), ECKART_SUMS_16(s, (i) + 16)
-#define ECKART_NAMES_16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
+#define ECKART_NAMES_4 "%0,%1,%2,%3"
+#define ECKART_NAMES_8 ECKART_NAMES_4 ",%4,%5,%6,%7"
+#define ECKART_NAMES_16 ECKART_NAMES_8 ",%8,%9,%10,%11,%12,%13,%14,%15"
 #define ECKART_NAMES_32 \
   ECKART_NAMES_16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
 #define ECKART_NAMES_48 \
@@ -83,7 +95,15 @@ __device__ __forceinline__ void wait_for_products() {
   "wgmma.mma_async.sync.aligned.m64n" columns "k16.f32." type "." type " {" names "}, " a ", " b \
   ", 1, 1, 1, " transposed ";\n"
 #define ECKART_PRODUCTS_OF(type)                                                    \
-  if constexpr (Columns == 32) {                                                    \
+  if constexpr (Columns == 8) {                                                     \
+    asm volatile(ECKART_PRODUCT("8", type, ECKART_NAMES_4, "%4", "%5", "0, 0")      \
+                 : ECKART_SUMS_4(sums, 0)                                           \
+                 : "l"(a), "l"(b));                                                 \
+  } else if constexpr (Columns == 16) {                                             \
+    asm volatile(ECKART_PRODUCT("16", type, ECKART_NAMES_8, "%8", "%9", "0, 0")     \
+                 : ECKART_SUMS_8(sums, 0)                                           \
+                 : "l"(a), "l"(b));                                                 \
+  } else if constexpr (Columns == 32) {                                             \
     asm volatile(ECKART_PRODUCT("32", type, ECKART_NAMES_16, "%16", "%17", "0, 0")  \
                  : ECKART_SUMS_16(sums, 0)                                          \
                  : "l"(a), "l"(b));                                                 \
@@ -144,9 +164,12 @@ __device__ __forceinline__ void multiply_by_tile(uint4 const& a, std::uint64_t b
 #undef ECKART_NAMES_48
 #undef ECKART_NAMES_32
 #undef ECKART_NAMES_16
+#undef ECKART_NAMES_8
+#undef ECKART_NAMES_4
 #undef ECKART_SUMS_32
 #undef ECKART_SUMS_16
 #undef ECKART_SUMS_8
+#undef ECKART_SUMS_4
 #endif
 
 }  // namespace gpu
