@@ -1,6 +1,6 @@
 #pragma once
 
-#include "eckart/gpu/kernels/factor_stack.cuh"
+#include "eckart/gpu/kernels/both_factors.cuh"
 #include "eckart/nn/activation.hpp"
 
 #include "gpu/kernel_fixture.cuh"
@@ -134,6 +134,15 @@ struct factor_case {
     }
   }
 };
+
+/// Whether the device and this program have what the kernels that multiply by warpgroups need.
+inline auto has_warpgroups() -> bool {
+  if (gpu::compute_capability() != 9 || !gpu::detail::has_tiles_kernel<half>()) {
+    MESSAGE("skipped: compute capability 9.0 and a program compiled for 9.0a are needed");
+    return false;
+  }
+  return true;
+}
 
 /// multiply(bias or null, activation or none, y) against the loops: with bias and GELU, and into
 /// columns of a wider matrix, of which it touches no others.

@@ -12,15 +12,6 @@ using fixture::factor_sizes;
 
 namespace {
 
-/// Whether the device and this program have what the kernel needs.
-auto has_spread() -> bool {
-  if (gpu::compute_capability() != 9 || !gpu::detail::has_tiles_kernel<half>()) {
-    MESSAGE("skipped: compute capability 9.0 and a program compiled for 9.0a are needed");
-    return false;
-  }
-  return true;
-}
-
 template <class T>
 void check_spread(factor_sizes s, index_t rows, cudaStream_t stream) {
   factor_case<T> const c(s, rows, stream);
@@ -49,7 +40,7 @@ auto cluster_of(factor_sizes s, index_t rows) -> std::optional<int> {
 TEST_CASE_TEMPLATE("two factors spread over a cluster are the two products, with all rests", T,
                    half, bfloat16) {
   cublas const backend;
-  if (!has_spread()) {
+  if (!fixture::has_warpgroups()) {
     return;
   }
   // Rests of rows, inputs, outputs and ranks; fewer and more tiles than stages; fewer and more
@@ -80,7 +71,7 @@ TEST_CASE(
 
 TEST_CASE("rows between few and many are spread over clusters, and give what two products give") {
   cublas const backend;
-  if (!has_spread()) {
+  if (!fixture::has_warpgroups()) {
     return;
   }
   auto const stream = backend.stream();

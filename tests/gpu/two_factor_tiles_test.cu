@@ -12,15 +12,6 @@ using fixture::factor_sizes;
 
 namespace {
 
-/// Whether the device and this program have what the kernel needs.
-auto has_tiles() -> bool {
-  if (gpu::compute_capability() != 9 || !gpu::detail::has_tiles_kernel<half>()) {
-    MESSAGE("skipped: compute capability 9.0 and a program compiled for 9.0a are needed");
-    return false;
-  }
-  return true;
-}
-
 template <class T>
 void check_tiles(factor_sizes s, index_t rows, cudaStream_t stream) {
   factor_case<T> const c(s, rows, stream);
@@ -37,7 +28,7 @@ void check_tiles(factor_sizes s, index_t rows, cudaStream_t stream) {
 TEST_CASE_TEMPLATE("two factors of many rows in one kernel are the two products, with all rests", T,
                    half, bfloat16) {
   cublas const backend;
-  if (!has_tiles()) {
+  if (!fixture::has_warpgroups()) {
     return;
   }
   // Rests of rows, inputs, outputs and ranks; fewer and more tiles than stages; an even and an odd
@@ -53,7 +44,7 @@ TEST_CASE_TEMPLATE("two factors of many rows in one kernel are the two products,
 
 TEST_CASE("blocks go on with the next rows and parts where there are more than processors") {
   cublas const backend;
-  if (!has_tiles()) {
+  if (!fixture::has_warpgroups()) {
     return;
   }
   check_tiles<half>({72, 72, 24, 1}, 20000, backend.stream());
@@ -82,7 +73,7 @@ TEST_CASE("many rows through two factors are refused by name where there is no k
 
 TEST_CASE("many rows take one kernel where the rule says so, and give what two products give") {
   cublas const backend;
-  if (!has_tiles()) {
+  if (!fixture::has_warpgroups()) {
     return;
   }
   auto const stream = backend.stream();

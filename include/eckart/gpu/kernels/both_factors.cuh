@@ -25,7 +25,7 @@ auto multiply_by_both(device_view<T const> x, factor_stack<T> const& w, T const*
       }
     }
     if (in_packets(x.ld, x.data)) {
-      constexpr index_t little = 8 << 20;
+      constexpr index_t little = 8 << 20;  // more takes longer than to spread the rows
       if (auto const plan = plan_two_factors(x.rows, w, cluster ? little : most_factor_traffic)) {
         two_factor_product(x, w, bias, f, y, *plan, stream);
         return true;

@@ -110,7 +110,8 @@ struct phases {
   }
 };
 
-/// A ring of stages as a thread goes through it, and the parity of the turn.
+/// A ring of stages as a thread goes through it, and the parity of the turn. Who goes `by` more
+/// than one needs a number of stages that is a multiple.
 struct ring_stage {
   int place = 0;
   int parity = 0;

@@ -95,7 +95,7 @@ template <class T>
 struct spread_block {
   two_factor_spread_call<T> const& a;
   unsigned memory;
-  unsigned counters;
+  unsigned counters;  // of what has come and what has been read, stage by stage, and two more
   int rank = cluster_rank();
   int part = static_cast<int>(blockIdx.y);
   int group = static_cast<int>(blockIdx.x) / a.cluster;  // of 64 rows

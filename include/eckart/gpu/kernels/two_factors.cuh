@@ -67,13 +67,13 @@ auto make_call(device_view<T const> x, factor_stack<T> const& w, T const* bias,
 
 }  // namespace detail
 
-inline constexpr index_t most_factor_traffic = 14
-                                               << 20;  ///< bytes that blocks read, then they wait
+/// Bytes that all blocks read together, beyond which they wait for each other.
+inline constexpr index_t most_factor_traffic = 14 << 20;
 
 /// The way of two_factor_product for so many rows, or none where two products are faster or it has
 /// no way: a rule on sizes, measured on an H100. None but on compute capability 9, none for floats,
 /// for ranks and inputs that are no multiples of 8, and for factors that the shared memory of 16
-/// blocks does not hold.
+/// blocks does not hold, or that all blocks together read more of than most_traffic.
 template <kernel_number T>
 auto plan_two_factors(index_t rows, factor_stack<T> const& w,
                       index_t most_traffic = most_factor_traffic)
