@@ -1,6 +1,7 @@
 #pragma once
 
 #include "eckart/backend/few_rows.hpp"
+#include "eckart/backend/int8_tiles.hpp"
 #include "eckart/backend/row_kernels.hpp"
 
 #include <algorithm>
@@ -16,22 +17,6 @@
 namespace eckart {
 inline namespace v0 {
 namespace detail {
-
-/// Rows of weights and of x end at a multiple of so many bytes, those of W filled up with zeros.
-inline constexpr index_t int8_line = 64;
-inline constexpr auto int8_length(index_t n) -> index_t {
-  return (n + int8_line - 1) / int8_line * int8_line;
-}
-
-/// W (rows, cols): W_ij = scales[i] data[i * ld + j]; sums[i] is the sum of the row's bytes.
-struct int8_weights {
-  std::int8_t const* data;
-  float const* scales;
-  std::int32_t const* sums;
-  index_t rows;
-  index_t cols;
-  auto ld() const -> index_t { return int8_length(cols); }
-};
 
 /// Scalar products of rows of x with 4 rows of w, `length` bytes each: sums[i][j] = x_i w_j.
 using int8_sums = std::array<std::array<std::int32_t, 4>, 4>;
@@ -161,6 +146,16 @@ inline void int8_product(int8_kernels const& kernels, unsigned char const* x, fl
     }
   };
   parallel_pieces(w.rows, 4, std::max<index_t>(1, length / 4) * y.rows, multiply);
+}
+
+/// The same by what is fastest here.
+inline void best_int8_product(unsigned char const* x, float const* x_scales, int8_weights const& w,
+                              float beta, matrix_view<float> y) {
+  if (y.rows >= int8_tiles_from && has_int8_tiles()) {
+    int8_tiles_product(x, x_scales, w, beta, y);
+  } else {
+    int8_product(best_int8_kernels(), x, x_scales, w, beta, y);
+  }
 }
 
 }  // namespace detail

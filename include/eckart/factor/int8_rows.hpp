@@ -170,7 +170,7 @@ auto apply_worksize(int8_rows<T> const& w, index_t rows) -> std::size_t {
 
 /// y = x W^T + the addend. In float with OpenBLAS x is rounded to 8 bits a number with a scale for
 /// each row, sums are of whole numbers: 2 m n operations a row, at four times the speed of floats
-/// or more with VNNI. Elsewhere W is made of floating-point numbers, block by block.
+/// or more with VNNI or AMX. Elsewhere W is made of floating-point numbers, block by block.
 template <real T, blas_backend<T> B = openblas>
 void apply_work(std::type_identity_t<matrix_view<T const>> x, int8_rows<T> const& w,
                 matrix_view<T> y, workspace<T>& scratch, B const& backend = {},
@@ -187,8 +187,7 @@ void apply_work(std::type_identity_t<matrix_view<T const>> x, int8_rows<T> const
     auto* const x_bytes = reinterpret_cast<unsigned char*>(bytes.data());
     auto const x_scales = scratch.take_span(x.rows);
     detail::to_byte_rows(x, x_bytes, x_scales.data());
-    detail::int8_product(detail::best_int8_kernels(), x_bytes, x_scales.data(), w.kernel_view(),
-                         more.beta, y);
+    detail::best_int8_product(x_bytes, x_scales.data(), w.kernel_view(), more.beta, y);
   } else {
     for (index_t first = 0; first < y.cols; first += detail::int8_dense_rows) {
       auto const count = std::min(detail::int8_dense_rows, y.cols - first);

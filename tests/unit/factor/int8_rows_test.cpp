@@ -71,6 +71,42 @@ TEST_CASE("what is not finite or does not fit is refused") {
         }) == "int8_rows: 3 scales for 2 x 3");
 }
 
+TEST_CASE(
+    "tiles give what the loops over bytes give, with all rests of rows, columns and lengths") {
+  if (!detail::has_int8_tiles()) {
+    MESSAGE("skipped: no AMX here");
+    return;
+  }
+  for (index_t const n : {1, 64, 100, 832}) {
+    for (index_t const m : {1, 16, 17, 32, 33, 100}) {
+      auto const w = in_8_bits(random_matrix<float>(m, n, 1));
+      for (index_t const rows : {1, 15, 16, 17, 32, 33, 80}) {
+        auto const x = random_matrix<float>(rows, n, 2);
+        std::vector<unsigned char> bytes(static_cast<std::size_t>(rows * detail::int8_length(n)));
+        std::vector<float> scales(static_cast<std::size_t>(rows));
+        detail::to_byte_rows(as_view(x), bytes.data(), scales.data());
+        for (float const beta : {0.0F, 0.5F}) {
+          CAPTURE(n);
+          CAPTURE(m);
+          CAPTURE(rows);
+          auto expected = random_matrix<float>(rows, m, 3);
+          auto got = expected;
+          detail::int8_product(detail::plain_int8_kernels, bytes.data(), scales.data(),
+                               w.kernel_view(), beta, as_view(expected));
+          detail::int8_tiles_product(bytes.data(), scales.data(), w.kernel_view(), beta,
+                                     as_view(got));
+          // Sums are the same to the last bit; a sum with beta y may be rounded once or twice.
+          for (std::size_t i = 0; i < got.size(); ++i) {
+            auto const want = expected.data()[i];
+            REQUIRE(std::abs(got.data()[i] - want) <=
+                    (beta == 0 ? 0 : 2 * epsilon<float> * (std::abs(want) + 1)));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("the kernels' sums are those of whole numbers, every length and number of rows") {
   auto const& best = detail::best_int8_kernels();
   for (index_t const length : {0, 64, 128, 832}) {
