@@ -63,11 +63,7 @@ template <std::size_t Rows>
       whole const a = *reinterpret_cast<unaligned const*>(x + static_cast<index_t>(i) * length + p);
 #pragma GCC unroll 4
       for (std::size_t j = 0; j < 4; ++j) {
-#ifdef __clang__
-        sum[i][j] = __builtin_ia32_vpdpbusd512(sum[i][j], a, b[j]);
-#else
-        sum[i][j] = __builtin_ia32_vpdpbusd_v16si(sum[i][j], a, b[j]);
-#endif
+        sum[i][j] = add_byte_products(sum[i][j], a, b[j]);
       }
     }
   }
@@ -151,11 +147,17 @@ inline void int8_product(int8_kernels const& kernels, unsigned char const* x, fl
 /// The same by what is fastest here.
 inline void best_int8_product(unsigned char const* x, float const* x_scales, int8_weights const& w,
                               float beta, matrix_view<float> y) {
-  if (y.rows >= int8_tiles_from && has_int8_tiles()) {
-    int8_tiles_product(x, x_scales, w, beta, y);
-  } else {
-    int8_product(best_int8_kernels(), x, x_scales, w, beta, y);
+#ifdef ECKART_HAS_INT8_TILES
+  if (y.rows >= int8_tiles::from_rows && int8_tiles::exist()) {
+    return int8_panel_product<int8_tiles>(x, x_scales, w, beta, y);
   }
+#endif
+#ifdef ECKART_HAS_X86_KERNELS
+  if (y.rows >= int8_lanes::from_rows && int8_lanes::exist()) {
+    return int8_panel_product<int8_lanes>(x, x_scales, w, beta, y);
+  }
+#endif
+  int8_product(best_int8_kernels(), x, x_scales, w, beta, y);
 }
 
 }  // namespace detail

@@ -71,10 +71,12 @@ TEST_CASE("what is not finite or does not fit is refused") {
         }) == "int8_rows: 3 scales for 2 x 3");
 }
 
-TEST_CASE(
-    "tiles give what the loops over bytes give, with all rests of rows, columns and lengths") {
-  if (!detail::has_int8_tiles()) {
-    MESSAGE("skipped: no AMX here");
+#ifdef ECKART_HAS_INT8_TILES
+
+TEST_CASE_TEMPLATE("panels give what loops over bytes give, with all rests of rows and lengths",
+                   sums, detail::int8_lanes, detail::int8_tiles) {
+  if (!sums::exist()) {
+    MESSAGE("skipped: not on this processor");
     return;
   }
   for (index_t const n : {1, 64, 100, 832}) {
@@ -93,9 +95,10 @@ TEST_CASE(
           auto got = expected;
           detail::int8_product(detail::plain_int8_kernels, bytes.data(), scales.data(),
                                w.kernel_view(), beta, as_view(expected));
-          detail::int8_tiles_product(bytes.data(), scales.data(), w.kernel_view(), beta,
-                                     as_view(got));
-          // Sums are the same to the last bit; a sum with beta y may be rounded once or twice.
+          detail::int8_panel_product<sums>(bytes.data(), scales.data(), w.kernel_view(), beta,
+                                           as_view(got));
+          // Sums are the same to the last bit; with beta y one rounding or two, of |beta y| <= 0.5
+          // and of the sum.
           for (std::size_t i = 0; i < got.size(); ++i) {
             auto const want = expected.data()[i];
             REQUIRE(std::abs(got.data()[i] - want) <=
@@ -106,6 +109,8 @@ TEST_CASE(
     }
   }
 }
+
+#endif
 
 TEST_CASE("the kernels' sums are those of whole numbers, every length and number of rows") {
   auto const& best = detail::best_int8_kernels();
