@@ -89,7 +89,7 @@ inline constexpr int8_kernels plain_int8_kernels{int8_plain<1>, int8_plain<2>, i
 inline auto best_int8_kernels() -> int8_kernels const& {
   static auto const kernels = [] {
 #ifdef ECKART_HAS_X86_KERNELS
-    if (processor_level() == simd_level::avx512 && __builtin_cpu_supports("avx512vnni")) {
+    if (int8_lanes::exist()) {
       return int8_kernels{int8_vnni<1>, int8_vnni<2>, int8_vnni<3>, int8_vnni<4>};
     }
 #endif
