@@ -130,7 +130,8 @@ class int8_lanes {
   }
 }
 
-/// Brings up to 32 rows of W, from row j on, into a panel.
+/// Brings up to 32 rows of W, from row j on, into a panel, whose words memory (2, length / 4, 16)
+/// has.
 inline void fill_panel(int8_weights const& w, index_t j, index_t rows, float* memory,
                        int8_panel_view& panel) {
   auto const words = w.ld() / 4;
@@ -158,6 +159,7 @@ void int8_panel_product(unsigned char const* x, float const* x_scales, int8_weig
       std::max<index_t>(1, bytes_in_cache / (int8_panel * std::max(length, int8_line))) *
       int8_panel;
   auto const multiply = [&](index_t first, index_t last) {
+    // As large as the longest rows so far need it, (2, length / 4, 16).
     static thread_local std::vector<float, allocator<float>> memory;
     memory.resize(std::max(memory.size(), static_cast<std::size_t>(int8_panel * length / 4)));
     alignas(64) std::array<std::int32_t, static_cast<std::size_t>(int8_panel * int8_panel)> sums;

@@ -37,10 +37,9 @@ auto spreads_well(index_t groups, factor_stack<T> const& w) -> bool {
 }  // namespace detail
 
 /// The blocks of a cluster for so many rows, or none where it is no faster: a rule on sizes,
-/// measured on an H100. Above 256 rows, as many blocks as leave no cluster waiting for a place; for
-/// few columns of y no more than have 128 of them each, and than leave half of the processors to
-/// the next kernel. Up to 256 rows it gains in a row of its own, and loses between the kernels of a
-/// model, which want other shares of a processor's memory.
+/// measured on an H100. As many blocks as leave no cluster waiting for a place; for few columns of
+/// y no more than have 128 of them each, and than leave half of the processors to the next kernel.
+/// None up to 256 rows: there the product alone is faster, but not a model's step with it.
 template <kernel_number T>
 auto spread_cluster(index_t rows, factor_stack<T> const& w) -> std::optional<int> {
   constexpr index_t few = 256;
