@@ -7,29 +7,36 @@ namespace eckart {
 inline namespace v0 {
 namespace gpu {
 
+/// 1 / x and 2^x, off by about one unit in the last place of a float; numbers too small for all
+/// their digits count as zero.
+__device__ inline auto reciprocal(float x) -> float {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+__device__ inline auto power_of_two(float x) -> float {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 /// x Phi(x). For floats with erff, which is off by 2 units in the last place; for numbers of 16
-/// bits with the rational function of nn/activation.hpp, off by less than 5e-7, in half the time.
+/// bits off by less than 5e-7, in a third of the instructions: max(x, 0) - |x| Phi(-|x|) with
+/// Abramowitz and Stegun, 7.1.26, for Phi.
 template <kernel_number T>
 __device__ inline auto gelu_of(float x) -> float {
-  float const scaled = x * 0.70710678118654752F;
   if constexpr (std::same_as<T, float>) {
-    return 0.5F * x * (1.0F + erff(scaled));
+    return 0.5F * x * (1.0F + erff(x * 0.70710678118654752F));
   } else {
-    float const c = fminf(fmaxf(scaled, -3.92F), 3.92F);
-    float const t = c * c;
+    constexpr float beyond = 16.0F;  // Phi(-16) is zero
+    float const size = fminf(fabsf(x), beyond);
+    float const t = reciprocal(1.0F + 0.23164190F * size);
     float const p =
-        ((((2.0347461e-06F * t + 2.87479779e-04F) * t + 3.86831397e-03F) * t + 5.30604385e-02F) *
-             t +
-         1.92763656e-01F) *
-            t +
-        1.12837899F;
-    float const q =
-        ((((3.80707788e-05F * t + 1.18811324e-03F) * t + 1.51722664e-02F) * t + 1.15084462e-01F) *
-             t +
-         5.04163980e-01F) *
-            t +
-        1.0F;
-    return 0.5F * x * (1.0F + c * __fdividef(p, q));
+        ((((0.530702715F * t - 0.726576014F) * t + 0.710706871F) * t - 0.142248368F) * t +
+         0.127414796F) *
+        t;
+    float const positive = x < 0.0F ? 0.0F : x;  // what is no number stays none
+    return positive - size * p * power_of_two(-0.72134752F * size * size);
   }
 }
 

@@ -17,23 +17,23 @@ auto multiply_by_both(device_view<T const> x, factor_stack<T> const& w, T const*
                       std::optional<activation> f, device_view<Out> y, cudaStream_t stream)
     -> bool {
   if constexpr (sizeof(T) == 2) {
-    std::optional<int> cluster;
+    std::optional<two_factor_spread_plan> spread;
     if constexpr (std::same_as<T, Out>) {
-      cluster = spread_cluster(x.rows, w);
-      if (cluster && !fits_two_factor_tiles(x, w, y)) {
-        cluster.reset();
+      spread = plan_two_factor_spread(x.rows, w);
+      if (spread && !fits_two_factor_tiles(x, w, y)) {
+        spread.reset();
       }
     }
     if (in_packets(x.ld, x.data)) {
       constexpr index_t little = 8 << 20;  // more takes longer than to spread the rows
-      if (auto const plan = plan_two_factors(x.rows, w, cluster ? little : most_factor_traffic)) {
+      if (auto const plan = plan_two_factors(x.rows, w, spread ? little : most_factor_traffic)) {
         two_factor_product(x, w, bias, f, y, *plan, stream);
         return true;
       }
     }
     if constexpr (std::same_as<T, Out>) {
-      if (cluster) {
-        two_factor_spread_product(x, w, bias, f, y, *cluster, stream);
+      if (spread) {
+        two_factor_spread_product(x, w, bias, f, y, *spread, stream);
         return true;
       }
       if (prefers_two_factor_tiles(x.rows, w) && fits_two_factor_tiles(x, w, y)) {

@@ -2,7 +2,7 @@
 
 #include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/gpu/kernels/reduce.cuh"
-#include "eckart/gpu/kernels/two_factor_spread_share.cuh"
+#include "eckart/gpu/kernels/two_factor_spread_copier.cuh"
 
 #include <cstdint>
 
@@ -10,75 +10,6 @@ namespace eckart {
 inline namespace v0 {
 namespace gpu {
 namespace detail {
-
-/// Brings tiles, by one thread. Those of x come to all blocks that have a slice, each from another
-/// block in turn.
-template <int Columns, class T>
-struct spread_copier {
-  spread_block<T> const& me;
-  two_factor_spread_call<T> const& a = me.a;
-
-  __device__ void copy_right(int tile, ring_stage s) const {
-    me.input_came(s).expect(a.at.input_stage);
-    copy_tile(a.right, tile * tile_columns, me.rank * Columns, me.part,
-              me.input(s) + product_tile_bytes, me.input_came(s));
-  }
-
-  __device__ void copy_inputs() const {
-    // The first tiles of R do not depend on the kernel in front.
-    int const early = me.has_slice() ? min(a.input_tiles, a.at.input_stages) : 0;
-    for (ring_stage s; s.place < early; ++s.place) {
-      copy_right(s.place, s);
-    }
-    after_previous();
-    if (!me.has_slice()) {
-      return;
-    }
-    auto const blocks = static_cast<unsigned>((1 << a.at.slices) - 1);
-    ring_stage s;
-    int turn = 0;  // whose tile of x it is
-    for (int tile = 0; tile < a.input_tiles; ++tile) {
-      if (tile >= early) {
-        me.input_read(s).wait(s.parity ^ 1);
-        copy_right(tile, s);
-      }
-      if (turn == me.rank) {
-        copy_tile_to(blocks, a.x, tile * tile_columns, me.first_row, 0, me.input(s),
-                     me.input_came(s));
-      }
-      turn = turn + 1 == a.at.slices ? 0 : turn + 1;
-      s.advance(a.at.input_stages);
-    }
-  }
-
-  __device__ void copy_left() const {
-    // What has no place yet is brought nearer, by one of the clusters that need it.
-    int const groups = static_cast<int>(gridDim.x) / a.cluster;
-    for (int chunk = me.group; chunk < me.chunks(); chunk += groups) {
-      if (chunk >= a.at.early_stages) {
-        for (int tile = 0; tile < a.at.left_tiles; ++tile) {
-          prefetch_tile(a.left, tile * tile_columns, me.column(chunk), me.part);
-        }
-      }
-    }
-    ring_stage s;
-    for (int chunk = 0; chunk < me.chunks(); ++chunk) {
-      if (chunk == a.at.early_stages && me.has_slice()) {
-        me.inputs_read().wait(0);
-      }
-      if (chunk >= a.at.left_stages) {
-        me.left_read(s).wait(s.parity ^ 1);
-      }
-      me.left_came(s).expect(a.at.left_stage());
-      for (int tile = 0; tile < a.at.left_tiles; ++tile) {
-        copy_tile(a.left, tile * tile_columns, me.column(chunk), me.part,
-                  me.left(s) + static_cast<unsigned>(tile * product_tile_bytes), me.left_came(s));
-      }
-      s.advance(a.at.left_stages);
-    }
-    after_previous();
-  }
-};
 
 /// What a warpgroup computes. Sums that instructions of a warpgroup are still adding to are in
 /// registers, which no call survives: everything here is inlined.
@@ -113,8 +44,8 @@ struct spread_worker {
   /// Tells the blocks that copy x that a tile has been read, if there will be another one in its
   /// place.
   __device__ __forceinline__ void give_back(int tile, ring_stage s) const {
-    if (tile + a.at.input_stages < a.input_tiles && thread < a.at.slices) {
-      me.input_read(s).arrive_in(thread);
+    if (tile + a.at.input_stages < me.tiles() && thread < a.at.slices) {
+      me.input_read(s).arrive_in(me.depth * me.of_depth + thread);
     }
   }
 
@@ -123,7 +54,7 @@ struct spread_worker {
   __device__ __forceinline__ void multiply_inputs(sums_type& sums) const {
     ring_stage s{warpgroup};
     ring_stage last;
-    for (int tile = warpgroup; tile < a.input_tiles; tile += spread_workers) {
+    for (int tile = warpgroup; tile < me.tiles(); tile += spread_workers) {
       me.input_came(s).wait(s.parity);
       auto const x = tile_descriptor(me.input(s));
       auto const right = tile_descriptor(me.input(s) + product_tile_bytes);
@@ -142,6 +73,7 @@ struct spread_worker {
       s.advance(a.at.input_stages, spread_workers);
     }
     wait_for_products();
+    settle(sums);
     if (thread == 0) {
       me.inputs_read().arrive_in(me.rank);
     }
@@ -178,29 +110,69 @@ struct spread_worker {
     }
   }
 
+  /// Where the thread's sums of a group of the slice belong, rounded to T.
+  __device__ __forceinline__ auto place_in(int group) const -> std::uint32_t* {
+    int const row = thread / warp_size * 16 + lane / 4;
+    int const bytes = a.at.inner + me.slice * a.at.slice_bytes + group * group_bytes;
+    return reinterpret_cast<std::uint32_t*>(memory + bytes / packet_bytes) + row * 4 + lane % 4;
+  }
   /// Writes the block's columns of x R^T, rounded to T, to its shared memory.
   __device__ __forceinline__ void keep_slice(sums_type const& sums) const {
-    int const row = thread / warp_size * 16 + lane / 4;
-    auto* const to = reinterpret_cast<std::uint32_t*>(
-                         memory + (a.at.inner + me.rank * a.at.slice_bytes) / packet_bytes) +
-                     row * 4 + lane % 4;
 #pragma unroll
     for (int g = 0; g < Columns / 8; ++g) {
-      to[g * warpgroup_rows * 4] = pack<T>(sums[4 * g], sums[4 * g + 1]);
-      to[(g * warpgroup_rows + 8) * 4] = pack<T>(sums[4 * g + 2], sums[4 * g + 3]);
+      auto* const to = place_in(g);
+      to[0] = pack<T>(sums[4 * g], sums[4 * g + 1]);
+      to[8 * 4] = pack<T>(sums[4 * g + 2], sums[4 * g + 3]);
     }
   }
-  /// Sends them to the other blocks, by both warpgroups.
-  __device__ __forceinline__ void send_slice() const {
-    constexpr int packets = Columns / 8 * warpgroup_rows;
-    int const slice = a.at.inner + me.rank * a.at.slice_bytes;
-    for (int i = static_cast<int>(threadIdx.x); i < packets * (a.cluster - 1);
-         i += spread_workers * warpgroup_threads) {
-      int const packet = i % packets;
-      int const behind = me.rank + 1 + i / packets;
-      me.inner_came().send(behind < a.cluster ? behind : behind - a.cluster,
-                           me.memory + static_cast<unsigned>(slice + packet * packet_bytes),
-                           memory[slice / packet_bytes + packet]);
+  /// Sends what the block has of each group to the depth that adds it up.
+  __device__ __forceinline__ void send_sums(sums_type const& sums) const {
+    int owner = 0;
+    int place = 0;  // among the groups of the owner
+#pragma unroll
+    for (int g = 0; g < Columns / 8; ++g) {
+      int const to = a.at.sums + (place * a.plan.depths + me.depth) * group_of_sums;
+      auto const bits = [&](int i) { return __float_as_uint(sums[4 * g + i]); };
+      me.sums_came().send(owner * me.of_depth + me.slice,
+                          me.memory + static_cast<unsigned>(to + thread * packet_bytes),
+                          uint4{bits(0), bits(1), bits(2), bits(3)});
+      if (++place == a.at.own_groups) {
+        place = 0;
+        ++owner;
+      }
+    }
+  }
+  /// Adds up what all depths have of the block's groups, always in the same order, and writes them
+  /// to its shared memory.
+  __device__ __forceinline__ void keep_groups() const {
+    me.sums_came().wait();
+    auto const* from = reinterpret_cast<float4 const*>(memory + a.at.sums / packet_bytes) + thread;
+    for (int g = 0; g < me.groups(Columns / 8); ++g) {
+      float4 sum{0, 0, 0, 0};
+      for (int d = 0; d < a.plan.depths; ++d) {
+        sum.x += from->x;
+        sum.y += from->y;
+        sum.z += from->z;
+        sum.w += from->w;
+        from += warpgroup_threads;
+      }
+      auto* const to = place_in(me.first_group() + g);
+      to[0] = pack<T>(sum.x, sum.y);
+      to[8 * 4] = pack<T>(sum.z, sum.w);
+    }
+  }
+  /// Sends the block's groups to the other blocks, by both warpgroups.
+  __device__ __forceinline__ void send_groups() const {
+    int const packets = me.groups(Columns / 8) * warpgroup_rows;
+    int const first = a.at.inner + me.slice * a.at.slice_bytes + me.first_group() * group_bytes;
+    int const worker = static_cast<int>(threadIdx.x);
+    for (int behind = 1; behind < a.plan.cluster; ++behind) {
+      int const block = me.rank + behind;
+      for (int i = worker; i < packets; i += spread_workers * warpgroup_threads) {
+        me.inner_came().send(block < a.plan.cluster ? block : block - a.plan.cluster,
+                             me.memory + static_cast<unsigned>(first + i * packet_bytes),
+                             memory[first / packet_bytes + i]);
+      }
     }
   }
 
@@ -214,16 +186,16 @@ struct spread_worker {
     for (float& sum : sums) {
       sum = 0;
     }
-    begin_products();
 #pragma unroll 1  // the compiler would let products of an unrolled loop wait for each other
     for (int step = 1; step <= a.at.rank_steps; ++step) {
+      begin_products();
       multiply_tiles<T, tile_columns>(x, left, sums);
+      commit_products();
       x += step_of_groups_in_descriptor;
       left += step % steps_of_tile != 0
                   ? step_in_descriptor
                   : (product_tile_bytes >> 4) - (steps_of_tile - 1) * step_in_descriptor;
     }
-    commit_products();
   }
 
   /// Sends 64 columns of y on their way.
@@ -248,39 +220,20 @@ struct spread_worker {
     }
   }
 
-  /// One of the warpgroup's 64 columns of y, while the ones before are written.
-  __device__ __forceinline__ void multiply_chunk(int chunk, ring_stage& s, tile_sums& now,
-                                                 tile_sums& before) const {
-    if (chunk >= me.chunks()) {
-      return;
-    }
-    start_chunk(s, now);
-    if (chunk >= spread_workers) {
-      write_chunk(chunk - spread_workers, before);
-    }
-    wait_for_products();
-    if (thread == 0) {
-      me.left_read(s).arrive_in(me.rank);
-    }
-    s.advance(a.at.left_stages, spread_workers);
-  }
-
-  /// Every second 64 columns of y that the block has.
+  /// Every second 64 columns of y that the block has: the other ones, which the other warpgroup
+  /// multiplies while these are written, are its own.
   __device__ __forceinline__ void multiply_chunks() const {
     ring_stage s{warpgroup};
-    tile_sums even;
-    tile_sums odd;
-    for (int chunk = warpgroup; chunk < me.chunks(); chunk += 2 * spread_workers) {
-      multiply_chunk(chunk, s, even, odd);
-      multiply_chunk(chunk + spread_workers, s, odd, even);
-    }
-    if (int const turns = (me.chunks() - warpgroup + 1) / spread_workers; turns > 0) {
-      int const last = warpgroup + (turns - 1) * spread_workers;
-      if (turns % 2 == 1) {
-        write_chunk(last, even);
-      } else {
-        write_chunk(last, odd);
+    tile_sums sums;
+#pragma unroll 1  // code that other kernels have driven from the cache costs more than a loop
+    for (int chunk = warpgroup; chunk < me.chunks(); chunk += spread_workers) {
+      start_chunk(s, sums);
+      wait_for_products();
+      if (thread == 0) {
+        me.left_read(s).arrive_in(me.rank);
       }
+      s.advance(a.at.left_stages, spread_workers);
+      write_chunk(chunk, sums);
     }
     if (thread == 0) {
       wait_for_written();
@@ -297,10 +250,15 @@ struct spread_worker {
       multiply_inputs(sums);
       add_up(sums);
       if (warpgroup == 0) {
-        keep_slice(sums);
+        if (a.plan.depths > 1) {
+          send_sums(sums);
+          keep_groups();
+        } else {
+          keep_slice(sums);
+        }
       }
       wait_for_workers();
-      send_slice();
+      send_groups();
     }
     me.inner_came().wait();
     show_to_engine();
@@ -310,7 +268,7 @@ struct spread_worker {
   }
 };
 
-template <class T>
+template <int Columns, class T>
 __device__ void begin_counters(spread_block<T> const& me) {
   auto const& at = me.a.at;
   for (ring_stage s; s.place < most_spread_stages; ++s.place) {
@@ -321,8 +279,9 @@ __device__ void begin_counters(spread_block<T> const& me) {
   }
   me.inputs_read().begin(spread_workers);
   phases::show();
-  int const others = at.slices - (me.has_slice() ? 1 : 0);
-  me.inner_came().expect(others * at.slice_bytes);
+  int const own = me.groups(Columns / 8);
+  me.inner_came().expect(at.slices * at.slice_bytes - own * group_bytes);
+  me.sums_came().expect(me.a.plan.depths > 1 ? own * me.a.plan.depths * group_of_sums : 0);
 }
 
 template <class T, int Columns, bool Activates>
@@ -339,7 +298,7 @@ __global__ void __launch_bounds__(spread_threads, 1)
   int const warp = __shfl_sync(all_lanes, static_cast<int>(threadIdx.x) / warp_size, 0);
   constexpr int worker_warps = spread_workers * warpgroup_threads / warp_size;
   if (threadIdx.x == 0) {
-    begin_counters(me);
+    begin_counters<Columns>(me);
   } else if (threadIdx.x == warp_size) {
     for (auto const* map : {&a.x, &a.right, &a.left, &a.y}) {
       map->prefetch();

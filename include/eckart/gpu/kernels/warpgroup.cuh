@@ -76,6 +76,16 @@ __device__ __forceinline__ void wait_for_products() {
 #endif
 }
 
+/// Behind the waiting for products, or in front of the first one: no use of their sums is moved
+/// across by the compiler.
+template <int Size>
+__device__ __forceinline__ void settle(float (&sums)[Size]) {
+#pragma unroll
+  for (float& sum : sums) {
+    asm volatile("" : "+f"(sum)::"memory");
+  }
+}
+
 #ifdef ECKART_HAS_WARPGROUPS
 // A product's sums as operands of an instruction, and the names that they have in it.
 #define ECKART_SUMS_4(s, i) "+f"(s[i]), "+f"(s[(i) + 1]), "+f"(s[(i) + 2]), "+f"(s[(i) + 3])
