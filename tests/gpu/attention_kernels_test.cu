@@ -79,6 +79,49 @@ void check_attention(F run, index_t sentences, index_t tokens, index_t heads, in
   }
 }
 
+/// q (sentences * beams, width), keys | values (sentences * tokens, 2 width).
+template <class T, class F>
+void check_cross_attention(F run, index_t tokens, index_t heads, index_t d, index_t beams,
+                           std::vector<int> const& lengths) {
+  CAPTURE(tokens);
+  CAPTURE(d);
+  CAPTURE(beams);
+  cublas const backend;
+  auto const stream = backend.stream();
+  auto const sentences = static_cast<index_t>(lengths.size());
+  auto const width = heads * d;
+  auto const q = random_numbers<T>(sentences * beams * width, 31);
+  auto const kv = random_numbers<T>(sentences * tokens * 2 * width, 32);
+  auto const lengths_there = fixture::values_on_device(lengths, stream);
+  auto const q_there = on_device<T>(q, sentences * beams, width, stream);
+  auto const kv_there = on_device<T>(kv, sentences * tokens, 2 * width, stream);
+  device_matrix<T> out(shape2{sentences * beams, width});
+  auto const cache =
+      gpu::cross_cache_view<T>{kv_there.view().data, kv_there.view().data + width, 2 * width,
+                               static_cast<int>(tokens), lengths_there.data()};
+  run(device_view<T const>(q_there.view()), sentences, heads, 0.4F, cache, out.view(), stream);
+  auto const got = entries(out.view(), stream);
+  for (index_t r = 0; r < sentences * beams; ++r) {
+    auto const s = r / beams;
+    auto const keys = static_cast<index_t>(lengths[static_cast<std::size_t>(s)]);
+    auto const number = [&](index_t j, index_t column) {
+      return kv[static_cast<std::size_t>((s * tokens + j) * 2 * width + column)];
+    };
+    for (index_t h = 0; h < heads; ++h) {
+      auto const want = attend(
+          keys, d, static_cast<double>(0.4F),
+          [&](index_t c) { return q[static_cast<std::size_t>(r * width + h * d + c)]; },
+          [&](index_t j, index_t c) { return number(j, h * d + c); },
+          [&](index_t j, index_t c) { return number(j, width + h * d + c); });
+      auto const bound = bound_of<T>(want, keys, d);
+      for (index_t c = 0; c < d; ++c) {
+        auto const at = static_cast<std::size_t>(r * width + h * d + c);
+        REQUIRE(std::abs(got[at] - want.out[static_cast<std::size_t>(c)]) <= bound);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("tiled attention equals plain loops, with key lengths and causal", T, float,
@@ -169,47 +212,21 @@ TEST_CASE_TEMPLATE("a step of self-attention reads its row's own history", T, fl
 
 TEST_CASE_TEMPLATE("a step of cross-attention reads its sentence's keys, for any number of beams",
                    T, float, half, bfloat16) {
-  cublas const backend;
-  auto const stream = backend.stream();
-  constexpr index_t sentences = 2;
-  constexpr index_t tokens = 150;
-  std::vector<int> const lengths{150, 33};
-  auto const lengths_there = fixture::values_on_device(lengths, stream);
-  for (auto const& [heads, d] : {std::pair<index_t, index_t>{2, 64}, {3, 4}, {1, 100}}) {
-    for (index_t const beams : {1, 3, 4, 6}) {
-      CAPTURE(d);
-      CAPTURE(beams);
-      auto const width = heads * d;
-      auto const q = random_numbers<T>(sentences * beams * width, 31);
-      auto const kv = random_numbers<T>(sentences * tokens * 2 * width, 32);
-      auto const q_there = on_device<T>(q, sentences * beams, width, stream);
-      auto const kv_there = on_device<T>(kv, sentences * tokens, 2 * width, stream);
-      device_matrix<T> out(shape2{sentences * beams, width});
-      auto const cache =
-          gpu::cross_cache_view<T>{kv_there.view().data, kv_there.view().data + width, 2 * width,
-                                   static_cast<int>(tokens), lengths_there.data()};
-      gpu::step_cross_attention<T>(q_there.view(), sentences, heads, 0.4F, cache, out.view(),
-                                   stream);
-      auto const got = entries(out.view(), stream);
-      for (index_t r = 0; r < sentences * beams; ++r) {
-        auto const s = r / beams;
-        auto const keys = static_cast<index_t>(lengths[static_cast<std::size_t>(s)]);
-        auto const number = [&](index_t j, index_t column) {
-          return kv[static_cast<std::size_t>((s * tokens + j) * 2 * width + column)];
-        };
-        for (index_t h = 0; h < heads; ++h) {
-          auto const want = attend(
-              keys, d, static_cast<double>(0.4F),
-              [&](index_t c) { return q[static_cast<std::size_t>(r * width + h * d + c)]; },
-              [&](index_t j, index_t c) { return number(j, h * d + c); },
-              [&](index_t j, index_t c) { return number(j, width + h * d + c); });
-          auto const bound = bound_of<T>(want, keys, d);
-          for (index_t c = 0; c < d; ++c) {
-            auto const at = static_cast<std::size_t>(r * width + h * d + c);
-            REQUIRE(std::abs(got[at] - want.out[static_cast<std::size_t>(c)]) <= bound);
-          }
-        }
-      }
+  auto const run = [](auto&&... operands) { gpu::step_cross_attention<T>(operands...); };
+  for (index_t const beams : {1, 3, 4, 6}) {
+    for (auto const& [heads, d] : {std::pair<index_t, index_t>{2, 64}, {3, 4}, {1, 100}}) {
+      check_cross_attention<T>(run, 150, heads, d, beams, {150, 33});
     }
+  }
+  // So many heads that another kernel is faster.
+  check_cross_attention<T>(run, 20, 34, 64, 2, {20, 3, 1, 19});
+}
+
+TEST_CASE_TEMPLATE("fused cross-attention equals plain loops, for any number of beams and keys", T,
+                   half, bfloat16) {
+  auto const run = [](auto&&... operands) { gpu::fused_cross_attention<T>(operands...); };
+  for (index_t const beams : {1, 4, 9, 16, 17, 35}) {
+    check_cross_attention<T>(run, 150, 2, 64, beams, {150, 33, 64, 1});
+    check_cross_attention<T>(run, 513, 1, 64, beams, {513, 256, 449});
   }
 }

@@ -125,6 +125,22 @@ TEST_CASE_TEMPLATE("activations are those of the host in double", T, float, half
   }
 }
 
+TEST_CASE_TEMPLATE("GELU of what is large, infinite or no number", T, float, half, bfloat16) {
+  cublas const backend;
+  std::vector<double> const x{NAN, INFINITY, 60000, -60000, 0, 12, -12, -5};
+  auto there = on_device<T>(x, 1, static_cast<index_t>(x.size()), backend.stream());
+  gpu::activate(activation::gelu, there.view(), backend.stream());
+  auto const got = entries(there.view(), backend.stream());
+  CHECK(std::isnan(got[0]));
+  CHECK(got[1] == INFINITY);
+  CHECK(got[2] == doctest::Approx(60000).epsilon(unit<T>));
+  for (std::size_t const i : {3, 4, 6}) {
+    CHECK(std::abs(got[i]) <= 0x1p-24);
+  }
+  CHECK(got[5] == doctest::Approx(12).epsilon(unit<T>));
+  CHECK(got[7] == doctest::Approx(gelu(-5.0)).epsilon(0.5));  // a few units of half's smallest
+}
+
 TEST_CASE_TEMPLATE("an embedding is token and position, normalized", T, float, half, bfloat16) {
   cublas const backend;
   auto const stream = backend.stream();

@@ -1,24 +1,12 @@
 #pragma once
 
+#include "eckart/gpu/kernels/elementary.cuh"
 #include "eckart/gpu/kernels/launch.cuh"
 #include "eckart/nn/activation.hpp"
 
 namespace eckart {
 inline namespace v0 {
 namespace gpu {
-
-/// 1 / x and 2^x, off by about one unit in the last place of a float; numbers too small for all
-/// their digits count as zero.
-__device__ inline auto reciprocal(float x) -> float {
-  float result;
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-}
-__device__ inline auto power_of_two(float x) -> float {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-}
 
 /// x Phi(x). For floats with erff, which is off by 2 units in the last place; for numbers of 16
 /// bits off by less than 5e-7, in a third of the instructions: max(x, 0) - |x| Phi(-|x|) with
@@ -36,7 +24,7 @@ __device__ inline auto gelu_of(float x) -> float {
          0.127414796F) *
         t;
     float const positive = x < 0.0F ? 0.0F : x;  // what is no number stays none
-    return positive - size * p * power_of_two(-0.72134752F * size * size);
+    return positive - size * p * power_of_2(-0.72134752F * size * size);
   }
 }
 

@@ -25,7 +25,8 @@ auto multiply_by_both(device_view<T const> x, factor_stack<T> const& w, T const*
       }
     }
     if (in_packets(x.ld, x.data)) {
-      constexpr index_t little = 8 << 20;  // more takes longer than to spread the rows
+      // More reading takes longer than to spread the rows.
+      index_t const little = (x.rows <= 256 ? 10 : 8) << 20;
       if (auto const plan = plan_two_factors(x.rows, w, spread ? little : most_factor_traffic)) {
         two_factor_product(x, w, bias, f, y, *plan, stream);
         return true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "eckart/gpu/kernels/elementary.cuh"
 #include "eckart/gpu/kernels/tensor_core.cuh"
 #include "eckart/gpu/kernels/tiled_attention.cuh"
 
@@ -19,13 +20,13 @@ inline constexpr int key_tiles = fused_keys / 8;           // 8 keys side by sid
 inline constexpr int width_steps = fused_head_width / 16;  // 16 numbers of a head at once
 inline constexpr unsigned stage_bytes = 2 * tile_bytes;    // keys, values
 
-// Rows of a head to a tile of shared memory, zeros from `rows` on.
-template <int Rows, class T>
-__device__ void copy_tile(T const* from, index_t ld, int rows, unsigned to) {
+// Rows of a head to a tile of shared memory, zeros from `rows` on, by so many threads.
+template <int Rows, int Threads, class T>
+__device__ void copy_head(T const* from, index_t ld, int rows, unsigned to, int thread) {
 #pragma unroll
-  for (int at = 0; at < Rows * row_chunks; at += fused_threads) {
-    int const row = (at + static_cast<int>(threadIdx.x)) / row_chunks;
-    int const chunk = (at + static_cast<int>(threadIdx.x)) % row_chunks;
+  for (int at = 0; at < Rows * row_chunks; at += Threads) {
+    int const row = (at + thread) / row_chunks;
+    int const chunk = (at + thread) % row_chunks;
     bool const exists = row < rows;
     copy_async(chunk_at(to, row, chunk), from + (exists ? row : 0) * ld + chunk * packet_size<T>,
                exists);
@@ -198,15 +199,17 @@ __global__ void __launch_bounds__(fused_threads) fused_attention_kernel(attentio
   int const keys = a.keys_of(static_cast<int>(blockIdx.z));
   int const last = a.causal ? min(keys, first_query + queries) : keys;
   auto const start = static_cast<index_t>(blockIdx.z) * a.tokens;
+  int const thread = static_cast<int>(threadIdx.x);
   auto const copy_stage = [&](int first, unsigned stage) {
     auto const from = (start + first) * a.ld + column;
-    copy_tile<fused_keys>(a.k + from, a.ld, a.tokens - first, stage);
-    copy_tile<fused_keys>(a.v + from, a.ld, a.tokens - first, stage + tile_bytes);
+    copy_head<fused_keys, fused_threads>(a.k + from, a.ld, a.tokens - first, stage, thread);
+    copy_head<fused_keys, fused_threads>(a.v + from, a.ld, a.tokens - first, stage + tile_bytes,
+                                         thread);
     commit_copies();
   };
   // The queries pass through the memory of the second stage.
-  copy_tile<queries>(a.q + (start + first_query) * a.ld + column, a.ld, a.tokens - first_query,
-                     stages + stage_bytes);
+  copy_head<queries, fused_threads>(a.q + (start + first_query) * a.ld + column, a.ld,
+                                    a.tokens - first_query, stages + stage_bytes, thread);
   copy_stage(0, stages);
   wait_for_copies();
   __syncthreads();

@@ -163,6 +163,33 @@ constexpr auto finish_size(int threads, int queries, int width) -> int {
   return threads / warp_size * queries * (width + 2);
 }
 
+/// Joins what the warps of a block have of queries, and writes out (queries, width), rows ld apart.
+/// A part has a row for each query: the largest score in powers of 2, the sum of the exponentials,
+/// the weighted sum of the values. The parts begin `stride` numbers from each other.
+template <class T>
+__device__ void join_parts(float const* parts, int stride, int width, int queries, T* out,
+                           index_t ld) {
+  int const warps = static_cast<int>(blockDim.x) / warp_size;
+  for (int at = static_cast<int>(threadIdx.x); at < queries * width; at += blockDim.x) {
+    int const q = at / width;
+    int const column = at % width;
+    float const* const row = parts + q * (width + 2);
+    float most = below_all_scores;
+    for (int w = 0; w < warps; ++w) {
+      most = fmaxf(most, row[w * stride]);
+    }
+    float sum = 0;
+    float value = 0;
+    for (int w = 0; w < warps; ++w) {
+      float const* const from = row + w * stride;
+      float const scale = exp2f(from[0] - most);
+      sum += from[1] * scale;
+      value += from[2 + column] * scale;
+    }
+    out[q * ld + column] = from_float<T>(value / sum);
+  }
+}
+
 /// Joins the parts of a block's threads and writes out (queries, width), rows ld apart. `shared`
 /// holds finish_size numbers.
 template <class T, int Packet, int Chunks, int Queries>
@@ -174,7 +201,7 @@ __device__ void finish(attention_part<Packet, Chunks, Queries>& part, int width,
   }
   int const lane = static_cast<int>(threadIdx.x) % warp_size;
   int const warp = static_cast<int>(threadIdx.x) / warp_size;
-  int const row = width + 2;  // the largest score, the sum, the values
+  int const row = width + 2;
   if (lane < head_lanes) {
 #pragma unroll
     for (int q = 0; q < Queries; ++q) {
@@ -194,24 +221,7 @@ __device__ void finish(attention_part<Packet, Chunks, Queries>& part, int width,
     }
   }
   __syncthreads();
-  int const warps = static_cast<int>(blockDim.x) / warp_size;
-  for (int at = static_cast<int>(threadIdx.x); at < queries * width; at += blockDim.x) {
-    int const q = at / width;
-    int const column = at % width;
-    float most = below_all_scores;
-    for (int w = 0; w < warps; ++w) {
-      most = fmaxf(most, shared[(w * Queries + q) * row]);
-    }
-    float sum = 0;
-    float value = 0;
-    for (int w = 0; w < warps; ++w) {
-      float const* const from = shared + (w * Queries + q) * row;
-      float const scale = exp2f(from[0] - most);
-      sum += from[1] * scale;
-      value += from[2 + column] * scale;
-    }
-    out[q * ld + column] = from_float<T>(value / sum);
-  }
+  join_parts(shared, Queries * row, width, queries, out, ld);
 }
 
 /// Calls f<Packet, Chunks>() for a head width. Throws shape_error for one without a kernel.

@@ -1,43 +1,11 @@
 #pragma once
 
-#include "eckart/gpu/kernels/launch.cuh"
-#include "eckart/gpu/kernels/one_query_attention.cuh"
+#include "eckart/gpu/kernels/fused_cross_attention.cuh"
 
 /// Attention of one new token a row, while a text is written.
 namespace eckart {
 inline namespace v0 {
 namespace gpu {
-
-/// Where the history of each row stands: at position p row r continues what row ancestors[r][p]
-/// wrote there. Two tables, of which a step reads the one that its position's parity names: so
-/// beams change places without a copy of their keys and values. Null: every row continues itself.
-struct history_view {
-  int const* ancestors = nullptr;  ///< (2, rows, capacity)
-  int rows = 0;
-  int capacity = 0;  ///< positions
-
-  __device__ auto table(int position) const -> int const* {
-    return ancestors == nullptr ? nullptr
-                                : ancestors + static_cast<index_t>(position % 2) * rows * capacity;
-  }
-};
-
-/// Keys and values of the tokens so far, of one layer.
-template <kernel_number T>
-struct self_cache_view {
-  T* data = nullptr;  ///< (capacity, rows, 2 width): keys | values
-  history_view history;
-};
-
-/// Keys and values of the encoded sources, of one layer.
-template <kernel_number T>
-struct cross_cache_view {
-  T const* keys = nullptr;    ///< (sentences * tokens, width), rows ld apart
-  T const* values = nullptr;  ///< the same
-  index_t ld = 0;
-  int tokens = 0;                    ///< of a padded sentence
-  int const* key_lengths = nullptr;  ///< (sentences) tokens before the padding
-};
 
 namespace detail {
 
@@ -156,6 +124,15 @@ void step_cross_attention(device_view<std::type_identity_t<T> const> q, index_t 
   }
   auto const d = width / heads;
   auto const beams = out.rows / sentences;
+  bool const packets = in_packets(d, q.data) && in_packets(cache.ld, cache.keys) &&
+                       in_packets(cache.ld, cache.values);
+  if constexpr (sizeof(T) == 2) {
+    constexpr index_t many_blocks = 132;  // with fewer, more threads a head are faster
+    if (packets && d == fused_head_width && scale > 0 && heads * sentences >= many_blocks) {
+      fused_cross_attention(q, sentences, heads, scale, cache, out, stream);
+      return;
+    }
+  }
   constexpr int threads = 256;
   auto const start = [&]<int Packet, int Chunks, int Queries>() {
     auto const shared =
@@ -167,8 +144,6 @@ void step_cross_attention(device_view<std::type_identity_t<T> const> q, index_t 
            {grid, static_cast<unsigned>(threads), shared}, stream, q.data, static_cast<int>(width),
            static_cast<int>(heads), static_cast<int>(beams), scale, cache, out.data);
   };
-  bool const packets = in_packets(d, q.data) && in_packets(cache.ld, cache.keys) &&
-                       in_packets(cache.ld, cache.values);
   with_head_part<T>(d, packets, [&]<int Packet, int Chunks>() {
     if (beams == 1 || Chunks > 2) {
       start.template operator()<Packet, Chunks, 1>();

@@ -86,13 +86,6 @@ __device__ inline auto pack(float first, float second) -> std::uint32_t {
   }
 }
 
-/// 2^x within 2 units in the last place, 0 below 2^-126.
-__device__ inline auto power_of_2(float x) -> float {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(result) : "f"(x));
-  return result;
-}
-
 }  // namespace gpu
 }  // namespace v0
 }  // namespace eckart
