@@ -100,12 +100,13 @@ TEST_CASE("clusters are as large as all of them find room at once, none where tw
   // Many: some clusters share them.
   CHECK(plan_of({3072, 768, 208, 1}, 256) == plan{8, 3, 1});
   CHECK(plan_of({2304, 768, 192, 1}, 256) == plan{6, 3, 1});
-  CHECK(plan_of({3072, 768, 208, 1}, 512) == plan{6, 2, 1});
+  CHECK(plan_of({3072, 768, 128, 1}, 512) == plan{6, 2, 1});
   CHECK(plan_of({3072, 768, 128, 1}, 1024) == plan{2, 4, 1});
   CHECK(plan_of({3072, 768, 128, 1}, 2048) == plan{2, 2, 1});
   CHECK(plan_of({3072, 768, 128, 1}, 4096) == plan{2, 1, 1});
   CHECK_FALSE(plan_of({3072, 768, 128, 1}, 3072).has_value());
-  CHECK_FALSE(plan_of({3072, 1024, 256, 1}, 512).has_value());
+  CHECK(plan_of({3072, 1024, 256, 1}, 256) == plan{8, 3, 1});
+  CHECK_FALSE(plan_of({3072, 768, 208, 1}, 512).has_value());
   // Many columns of x: the blocks of a cluster share them.
   CHECK(plan_of({768, 3072, 208, 1}, 256) == plan{16, 1, 4});
   CHECK(plan_of({768, 3072, 128, 1}, 512) == plan{8, 1, 4});

@@ -27,7 +27,8 @@ auto multiply_by_both(device_view<T const> x, factor_stack<T> const& w, T const*
     if (in_packets(x.ld, x.data)) {
       // More reading takes longer than to spread the rows.
       index_t const little = (x.rows <= 256 ? 10 : 8) << 20;
-      if (auto const plan = plan_two_factors(x.rows, w, spread ? little : most_factor_traffic)) {
+      auto const plan = plan_two_factors(x.rows, w, spread ? little : most_factor_traffic);
+      if (plan && (!spread || shares_processors(*plan, w))) {
         two_factor_product(x, w, bias, f, y, *plan, stream);
         return true;
       }

@@ -66,7 +66,7 @@ auto plan_narrow_spread(index_t groups, factor_stack<T> const& w)
 template <class T>
 auto plan_wide_spread(index_t groups, factor_stack<T> const& w)
     -> std::optional<two_factor_spread_plan> {
-  constexpr index_t most_reading = 3 << 19;  // numbers of R, once for each group
+  constexpr index_t most_reading = 1 << 20;  // numbers of R, once for each group
   if (w.rank() > small_rank && groups * w.rank() * w.inputs() > most_reading) {
     return std::nullopt;
   }

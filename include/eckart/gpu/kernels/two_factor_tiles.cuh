@@ -99,12 +99,15 @@ void check_tiles(char const* name, device_view<T const> x, factor_stack<T> const
 
 /// Whether that is faster than two products: a rule on sizes, measured on an H100. Every block
 /// reads both factors for its 64 rows: it is faster where all processors have rows, half of them
-/// for small factors, unless the rank and the inputs are large.
+/// for small factors, unless the rank and the inputs are large or rows and factors are very many.
 template <kernel_number T>
 auto prefers_two_factor_tiles(index_t rows, factor_stack<T> const& w) -> bool {
   constexpr index_t all = 124 * warpgroup_rows;  // of 132 processors
   if (w.rank() > detail::small_rank) {
     return rows >= all && w.inputs() <= std::min(detail::narrow, w.outputs());
+  }
+  if (rows >= 4 * all && std::min(w.inputs(), w.outputs()) > detail::narrow) {
+    return false;  // blocks of more rows read the factors less often
   }
   return rows >= all ||
          (rows >= all / 2 && w.parts == 1 && std::max(w.inputs(), w.outputs()) <= detail::narrow);

@@ -99,6 +99,15 @@ auto plan_two_factors(index_t rows, factor_stack<T> const& w,
   return std::nullopt;
 }
 
+/// Whether a processor has room for two blocks of a way at once: while one waits, the other
+/// computes.
+template <kernel_number T>
+auto shares_processors(two_factor_plan plan, factor_stack<T> const& w) -> bool {
+  return detail::two_factor_share(plan, static_cast<int>(w.rank()), static_cast<int>(w.inputs()),
+                                  static_cast<int>(w.outputs()))
+             .bytes <= detail::shared_of_two;
+}
+
 /// y (rows, parts * outputs) = f(x W^T + bias), part beside part, in one kernel; x R^T is rounded
 /// to T as between two products, sums are kept in float. A cluster of blocks has 16 or 32 rows:
 /// each block computes some columns of x R^T, sends them to the shared memory of all, and goes on
