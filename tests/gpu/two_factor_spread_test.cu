@@ -38,11 +38,14 @@ void check_spread(factor_sizes s, index_t rows, cudaStream_t stream) {
 }
 
 /// What the rule takes for matrices that nobody fills.
-auto plan_of(factor_sizes s, index_t rows) -> std::optional<gpu::two_factor_spread_plan> {
+auto plan_of(factor_sizes s, index_t rows, bool activates = false)
+    -> std::optional<gpu::two_factor_spread_plan> {
   auto const shape = [](index_t m, index_t n) { return device_view<half const>(nullptr, m, n); };
   return gpu::plan_two_factor_spread(
-      rows, gpu::factor_stack<half>{shape(s.parts * s.rank, s.inputs),
-                                    shape(s.parts * s.outputs, s.rank), s.parts});
+      rows,
+      gpu::factor_stack<half>{shape(s.parts * s.rank, s.inputs), shape(s.parts * s.outputs, s.rank),
+                              s.parts},
+      activates);
 }
 
 }  // namespace
@@ -107,6 +110,8 @@ TEST_CASE("clusters are as large as all of them find room at once, none where tw
   CHECK_FALSE(plan_of({3072, 768, 128, 1}, 3072).has_value());
   CHECK(plan_of({3072, 1024, 256, 1}, 256) == plan{8, 3, 1});
   CHECK_FALSE(plan_of({3072, 768, 208, 1}, 512).has_value());
+  CHECK(plan_of({3072, 768, 208, 1}, 512, true) == plan{6, 2, 1});
+  CHECK(plan_of({2304, 768, 192, 1}, 512) == plan{6, 2, 1});
   // Many columns of x: the blocks of a cluster share them.
   CHECK(plan_of({768, 3072, 208, 1}, 256) == plan{16, 1, 4});
   CHECK(plan_of({768, 3072, 128, 1}, 512) == plan{8, 1, 4});
@@ -128,7 +133,7 @@ TEST_CASE("rows between few and many are spread over clusters, and give what two
   constexpr index_t rows = 2048;
   factor_case<half> const c({64, 64, 16, 1}, rows, stream);
   auto y = fixture::unwritten<half>({rows, 64}, stream);
-  REQUIRE(gpu::plan_two_factor_spread(rows, c.factors()).has_value());
+  REQUIRE(gpu::plan_two_factor_spread(rows, c.factors(), true).has_value());
   CHECK(gpu::multiply_by_both<half, half>(c.x_there.view(), c.factors(), c.bias_there.view().data,
                                           activation::gelu, y.view(), stream));
   c.check_activated(y.view(), stream);

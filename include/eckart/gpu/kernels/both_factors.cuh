@@ -19,7 +19,7 @@ auto multiply_by_both(device_view<T const> x, factor_stack<T> const& w, T const*
   if constexpr (sizeof(T) == 2) {
     std::optional<two_factor_spread_plan> spread;
     if constexpr (std::same_as<T, Out>) {
-      spread = plan_two_factor_spread(x.rows, w);
+      spread = plan_two_factor_spread(x.rows, w, f.has_value());
       if (spread && !fits_two_factor_tiles(x, w, y)) {
         spread.reset();
       }

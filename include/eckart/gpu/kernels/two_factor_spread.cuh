@@ -62,11 +62,12 @@ auto plan_narrow_spread(index_t groups, factor_stack<T> const& w)
   return std::nullopt;
 }
 
-/// For many columns of y: on as many processors as possible.
+/// For many columns of y: on as many processors as possible. Two products take another pass over
+/// them to activate them.
 template <class T>
-auto plan_wide_spread(index_t groups, factor_stack<T> const& w)
+auto plan_wide_spread(index_t groups, factor_stack<T> const& w, bool activates)
     -> std::optional<two_factor_spread_plan> {
-  constexpr index_t most_reading = 1 << 20;  // numbers of R, once for each group
+  index_t const most_reading = activates ? 3 << 19 : 9 << 17;  // numbers of R, for each group
   if (w.rank() > small_rank && groups * w.rank() * w.inputs() > most_reading) {
     return std::nullopt;
   }
@@ -91,7 +92,7 @@ auto plan_wide_spread(index_t groups, factor_stack<T> const& w)
 /// rule on sizes, measured on an H100 and an H200. As many blocks as leave no cluster waiting for a
 /// place.
 template <kernel_number T>
-auto plan_two_factor_spread(index_t rows, factor_stack<T> const& w)
+auto plan_two_factor_spread(index_t rows, factor_stack<T> const& w, bool activates)
     -> std::optional<two_factor_spread_plan> {
   if (rows <= warpgroup_rows) {
     return std::nullopt;
@@ -100,7 +101,7 @@ auto plan_two_factor_spread(index_t rows, factor_stack<T> const& w)
   if (w.inputs() > detail::narrow) {
     return detail::plan_deep_spread(groups, w);
   }
-  return w.outputs() > detail::narrow ? detail::plan_wide_spread(groups, w)
+  return w.outputs() > detail::narrow ? detail::plan_wide_spread(groups, w, activates)
                                       : detail::plan_narrow_spread(groups, w);
 }
 
