@@ -9,8 +9,8 @@ inline namespace v0 {
 namespace gpu {
 
 /// x Phi(x). For floats with erff, which is off by 2 units in the last place; for numbers of 16
-/// bits off by less than 5e-7, in a third of the instructions: max(x, 0) - |x| Phi(-|x|) with
-/// Abramowitz and Stegun, 7.1.26, for Phi.
+/// bits off by less than 5e-7, in fewer instructions: max(x, 0) - |x| Phi(-|x|) with Abramowitz and
+/// Stegun, 7.1.26, for Phi.
 template <kernel_number T>
 __device__ inline auto gelu_of(float x) -> float {
   if constexpr (std::same_as<T, float>) {
