@@ -77,15 +77,26 @@ TEST_CASE_TEMPLATE("two factors spread over a cluster are the two products, with
   if (!fixture::has_warpgroups()) {
     return;
   }
-  // Rests of rows, inputs, outputs and ranks; fewer and more tiles than stages; fewer and more
-  // slices of x R^T and columns of y than blocks; parts side by side.
-  for (auto const s :
-       {factor_sizes{8, 8, 8, 1}, factor_sizes{200, 72, 24, 1}, factor_sizes{72, 136, 40, 3},
-        factor_sizes{2120, 640, 104, 1}, factor_sizes{328, 72, 176, 2},
-        factor_sizes{136, 1160, 256, 1}, factor_sizes{1544, 3080, 208, 1}}) {
+  // Rests of rows, inputs, outputs and ranks; fewer slices of x R^T and columns of y than blocks;
+  // parts side by side.
+  for (auto const s : {factor_sizes{8, 8, 8, 1}, factor_sizes{200, 72, 24, 1},
+                       factor_sizes{72, 136, 40, 3}, factor_sizes{328, 72, 176, 2}}) {
     for (index_t const rows : {1, 64, 150}) {
       check_spread<T>(s, rows, backend.stream());
     }
+  }
+}
+
+TEST_CASE_TEMPLATE("two factors spread over a cluster may have more tiles than stages", T, half,
+                   bfloat16) {
+  cublas const backend;
+  if (!fixture::has_warpgroups()) {
+    return;
+  }
+  // Of y, of x, and of both with so much of x R^T that few stages have room.
+  for (auto const s : {factor_sizes{2120, 640, 104, 1}, factor_sizes{136, 1160, 256, 1},
+                       factor_sizes{1544, 3080, 208, 1}}) {
+    check_spread<T>(s, 150, backend.stream());
   }
 }
 

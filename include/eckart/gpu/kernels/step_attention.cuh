@@ -127,7 +127,7 @@ void step_cross_attention(device_view<std::type_identity_t<T> const> q, index_t 
   bool const packets = in_packets(d, q.data) && in_packets(cache.ld, cache.keys) &&
                        in_packets(cache.ld, cache.values);
   if constexpr (sizeof(T) == 2) {
-    constexpr index_t many_blocks = 132;  // with fewer, more threads a head are faster
+    constexpr index_t many_blocks = 132;  // fewer, of four warps, leave processors idle
     if (packets && d == fused_head_width && scale > 0 && heads * sentences >= many_blocks) {
       fused_cross_attention(q, sentences, heads, scale, cache, out, stream);
       return;
