@@ -152,9 +152,8 @@ class cublas {
       throw shape_error(
           message("gemm_batched: ", a.count, " times ", b.count, " into ", c.count, " matrices"));
     }
-    auto const view = [](auto const& x) {
-      using element = std::remove_pointer_t<std::remove_cvref_t<decltype(*x.data)>>;
-      return device_view<element>(nullptr, x.shape.rows, x.shape.cols, x.ld);
+    auto const view = []<class E>(device_batch<E> const& x) {
+      return device_view<E>(nullptr, x.shape.rows, x.shape.cols, x.ld);
     };
     auto const inner = check_product(p, q, view(a), view(b), view(c));
     auto const s = sizes_of(p, q, view(a), view(b), view(c), inner);

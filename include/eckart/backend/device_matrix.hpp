@@ -104,14 +104,15 @@ auto as_view(device_matrix<T> const& m) -> device_view<T const> {
 template <class E>
 concept device_operand = requires(E& e) {
   { as_view(e).shape() } -> std::same_as<shape2>;
-  requires device_number<std::remove_cvref_t<decltype(*as_view(e).data)>>;
+  requires device_number<std::remove_const_t<typename decltype(as_view(e))::element_type>>;
   requires std::same_as<decltype(as_view(e)),
-                        device_view<std::remove_pointer_t<decltype(as_view(e).data)>>>;
+                        device_view<typename decltype(as_view(e))::element_type>>;
 };
 
 /// Its elements, without const.
 template <device_operand E>
-using device_value_t = std::remove_cvref_t<decltype(*as_view(std::declval<E&>()).data)>;
+using device_value_t =
+    std::remove_const_t<typename decltype(as_view(std::declval<E&>()))::element_type>;
 
 /// Scratch in the memory of a device, for one stream: what is given back may still be read there.
 template <device_number T>

@@ -33,6 +33,8 @@ struct device_memory {};  ///< tag: views point to memory of an accelerator
 /// Elements can be read and written where the memory is the processor's.
 template <class T, class Memory = host_memory>
 struct matrix_view {
+  using element_type = T;
+
   T* data = nullptr;
   index_t rows = 0;
   index_t cols = 0;
@@ -84,6 +86,8 @@ struct matrix_view {
 
 template <class T>
 matrix_view(T*, index_t, index_t) -> matrix_view<T>;
+template <class T>
+matrix_view(T*, index_t, index_t, index_t) -> matrix_view<T>;
 
 /// The same on memory of an accelerator: shapes are known here, elements only there.
 template <class T>
@@ -93,7 +97,6 @@ using device_view = matrix_view<T, device_memory>;
 /// Throws shape_error for another rank or for a column stride other than 1. O(1), no copy.
 template <dense_matrix E>
 auto as_view(E& e) {
-  using element = std::remove_pointer_t<decltype(e.data())>;
   if (e.dimension() != 2) {
     throw shape_error(message("as_view: needs 2 dimensions, got ", e.dimension()));
   }
@@ -106,11 +109,11 @@ auto as_view(E& e) {
     throw shape_error(message("as_view: needs row-major storage, got strides (", e.strides()[0],
                               ", ", e.strides()[1], ") for ", rows, " x ", cols));
   }
-  element* first = e.data();
+  auto* first = e.data();
   if constexpr (requires { e.data_offset(); }) {
     first += e.data_offset();
   }
-  return matrix_view<element>(first, rows, cols, row_stride);
+  return matrix_view(first, rows, cols, row_stride);
 }
 
 template <class T, class Memory>
@@ -138,8 +141,7 @@ struct element_of {
 };
 template <matrix_like E>
 struct element_of<E> {
-  using type =
-      std::remove_const_t<std::remove_pointer_t<decltype(as_view(std::declval<E&>()).data)>>;
+  using type = std::remove_const_t<typename decltype(as_view(std::declval<E&>()))::element_type>;
 };
 
 }  // namespace detail
