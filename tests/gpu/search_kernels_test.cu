@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 using namespace eckart;
@@ -19,10 +20,11 @@ using fixture::unit;
 
 namespace {
 
-auto scores_with_ties(index_t count, unsigned seed) -> std::vector<double> {
+// From -3 to 3 in multiples of a step: the larger it is, the more are equal.
+auto scores_with_ties(index_t count, unsigned seed, double step = 0.25) -> std::vector<double> {
   auto scores = random_numbers<float>(count, seed, 3);
   for (auto& x : scores) {
-    x = std::round(x * 4) / 4;  // many are equal
+    x = std::round(x / step) * step;
   }
   return scores;
 }
@@ -67,22 +69,83 @@ TEST_CASE("a row with NaN or +inf becomes NaN, -inf stays") {
   CHECK(std::isfinite(got[251]));
 }
 
+TEST_CASE("log_norms are what log_softmax subtracts, forced rows lose nothing") {
+  cublas const backend;
+  auto const stream = backend.stream();
+  constexpr index_t rows = 4;
+  constexpr index_t vocabulary = 9001;
+  auto scores = random_numbers<float>(rows * vocabulary, 46, 5);
+  scores[17] = -INFINITY;
+  scores[2 * vocabulary + 7] = NAN;
+  auto there = on_device<float>(scores, rows, vocabulary, stream);
+  auto in_place = on_device<float>(scores, rows, vocabulary, stream);
+  auto norms = fixture::values_on_device(std::vector<double>(rows), stream);
+  gpu::log_norms(there.view(), norms.data(), stream);
+  gpu::log_softmax(in_place.view(), stream);
+  auto const sums = fixture::values_on_device(std::vector<float>{-1, -2, -3, -4}, stream);
+  // The best of scores that lose their norms where they are read, and of those that have lost them.
+  auto const best_of = [&](device_view<float const> of, double const* own) {
+    constexpr index_t k = 8;
+    device_buffer<gpu::scored_token> pieces(rows * gpu::score_pieces(vocabulary) * k);
+    device_buffer<gpu::scored_token> best(rows / 2 * k);
+    gpu::top_scores(of, {own, sums.data()}, rows / 2, k, pieces.data(), best.data(), stream);
+    return fixture::to_values(best, stream);
+  };
+  auto const check_same = [&] {
+    auto const got = best_of(there.view(), norms.data());
+    auto const want = best_of(in_place.view(), nullptr);
+    REQUIRE(got.size() == want.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      CHECK(got[i].flat == want[i].flat);
+      CHECK((got[i].score == want[i].score ||
+             (std::isnan(got[i].score) && std::isnan(want[i].score))));
+    }
+  };
+  check_same();
+  constexpr int capacity = 4;
+  auto tokens = fixture::values_on_device(std::vector<token_id>(rows * capacity, 2), stream);
+  auto const ancestors =
+      fixture::values_on_device(std::vector<int>(2 * rows * capacity, 0), stream);
+  auto const position = fixture::values_on_device(std::vector<int>{0}, stream);
+  auto const written =
+      gpu::written_view{tokens.data(), {ancestors.data(), static_cast<int>(rows), capacity}};
+  gpu::score_rules rules{.max_length = capacity, .forced_bos = 5};
+  gpu::process_scores(there.view(), 2, rules, written, position.data(), stream, norms.data());
+  gpu::process_scores(in_place.view(), 2, rules, written, position.data(), stream);
+  for (double const norm : fixture::to_values(norms, stream)) {
+    CHECK(norm == 0);
+  }
+  check_same();
+  rules.repetition_penalty = 1.5F;
+  CHECK_THROWS_AS(
+      gpu::process_scores(there.view(), 2, rules, written, position.data(), stream, norms.data()),
+      shape_error);
+}
+
 TEST_CASE("top_scores answers the host's candidates in the host's order, ties included") {
   cublas const backend;
   auto const stream = backend.stream();
-  for (index_t const vocabulary : {5, 97, 8192, 50265}) {
+  // With the larger step more than a block has threads share the best place.
+  for (auto const& [vocabulary, ties] : {std::pair<index_t, double>{5, 0.25},
+                                         {97, 0.25},
+                                         {8192, 0.25},
+                                         {8192, 2},
+                                         {50265, 0.001},
+                                         {50265, 0.25},
+                                         {50265, 2}}) {
     for (auto const& [sentences, beams, k] :
          {std::array<index_t, 3>{3, 4, 8}, {1, 1, 1}, {2, 6, 24}, {5, 1, 3}}) {
       CAPTURE(vocabulary);
+      CAPTURE(ties);
       CAPTURE(beams);
       auto const rows = sentences * beams;
-      auto const scores = scores_with_ties(rows * vocabulary, 43);
+      auto const scores = scores_with_ties(rows * vocabulary, 43, ties);
       auto const sums = scores_with_ties(rows, 44);
       auto const there = on_device<float>(scores, rows, vocabulary, stream);
       auto const sums_there = on_device<float>(sums, 1, rows, stream);
       device_buffer<gpu::scored_token> pieces(rows * gpu::score_pieces(vocabulary) * k);
       device_buffer<gpu::scored_token> best(sentences * k);
-      gpu::top_scores(there.view(), sums_there.view().data, sentences, k, pieces.data(),
+      gpu::top_scores(there.view(), {nullptr, sums_there.view().data}, sentences, k, pieces.data(),
                       best.data(), stream);
       auto const got = fixture::to_values(best, stream);
       auto candidates = eckart::detail::best_candidates(static_cast<std::size_t>(k));
@@ -113,7 +176,7 @@ TEST_CASE("a score that is not a number comes first") {
   auto const there = on_device<float>(scores, 1, 9000, backend.stream());
   device_buffer<gpu::scored_token> pieces(gpu::score_pieces(9000));
   device_buffer<gpu::scored_token> best(1);
-  gpu::top_scores(there.view(), nullptr, 1, 1, pieces.data(), best.data(), backend.stream());
+  gpu::top_scores(there.view(), {}, 1, 1, pieces.data(), best.data(), backend.stream());
   auto const got = fixture::to_values(best, backend.stream()).front();
   CHECK(got.flat == 7000);
   CHECK(std::isnan(got.score));

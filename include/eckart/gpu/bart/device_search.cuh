@@ -37,6 +37,7 @@ struct device_search {
   gpu::score_rules rules;
   gpu::written_view written;
   device_view<float> logits;            ///< (rows, vocabulary)
+  double* norms = nullptr;              ///< (rows) that the logits of beams are still to lose
   T* logits_inner = nullptr;            ///< (rows, logits_inner_width)
   gpu::scored_token* pieces = nullptr;  ///< (rows * pieces of the vocabulary * candidates)
   gpu::scored_token* best = nullptr;    ///< (sentences, candidates)
@@ -90,6 +91,8 @@ struct device_search {
     written = {arena.take<token_id>(count * rows.capacity), history};
     auto const ld = model.logits_ld();
     logits = {arena.take<float>(count * ld), count, c.vocab_size, ld};
+    // A penalty of repetition is for final scores: then log-softmax is taken in place.
+    norms = has_beams && rules.repetition_penalty == 1.0F ? arena.take<double>(count) : nullptr;
     logits_inner = arena.take<T>(count * model.logits_inner_width());
     pieces = arena.take<gpu::scored_token>(count * gpu::score_pieces(c.vocab_size) * candidates);
     best = arena.take<gpu::scored_token>(rows.sentences * candidates);
@@ -118,11 +121,14 @@ struct device_search {
     auto const stream = model.backend().stream();
     model.decoder()(tokens(), state, model.products());
     model.logits(state.x, logits, logits_inner);
-    if (rows.beams > 1) {
+    bool const has_beams = rows.beams > 1;
+    if (norms != nullptr) {
+      gpu::log_norms(logits, norms, stream);
+    } else if (has_beams) {
       gpu::log_softmax(logits, stream);
     }
-    gpu::process_scores(logits, rows.beams, rules, written, position(), stream);
-    gpu::top_scores(logits, rows.beams > 1 ? running() : nullptr, rows.sentences, candidates,
+    gpu::process_scores(logits, rows.beams, rules, written, position(), stream, norms);
+    gpu::top_scores(logits, {norms, has_beams ? running() : nullptr}, rows.sentences, candidates,
                     pieces, best, stream);
   }
 

@@ -57,6 +57,7 @@ struct scored_row {
   int vocabulary;
   token_id const* ids;  // (count) in shared memory
   int count;
+  double* norm;  // what will be subtracted, or null
 
   __device__ void ban(token_id id) const {
     if (id >= 0 && id < vocabulary) {
@@ -72,6 +73,9 @@ struct scored_row {
   __device__ void force(token_id const* tokens, int size) const {
     for (int j = static_cast<int>(threadIdx.x); j < vocabulary; j += rule_threads) {
       scores[j] = -INFINITY;
+    }
+    if (threadIdx.x == 0 && norm != nullptr) {
+      *norm = 0;
     }
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < size; i += rule_threads) {
@@ -109,7 +113,7 @@ struct scored_row {
 
 static __global__ void process_scores_kernel(float* scores, index_t ld, int vocabulary, int beams,
                                              score_rules rules, written_view written,
-                                             int const* position) {
+                                             int const* position, double* norms) {
   extern __shared__ token_id row_ids[];  // (capacity)
   after_previous();
   int const row = static_cast<int>(blockIdx.x);
@@ -120,7 +124,8 @@ static __global__ void process_scores_kernel(float* scores, index_t ld, int voca
     row_ids[p] = written.at(table, row, p, now);
   }
   __syncthreads();
-  scored_row const r{scores + row * ld, vocabulary, row_ids, now + 1};
+  scored_row const r{scores + row * ld, vocabulary, row_ids, now + 1,
+                     norms == nullptr ? nullptr : norms + row};
   if (rules.repetition_penalty != 1.0F) {
     r.repetition_penalty(rules.repetition_penalty);
   }
@@ -149,17 +154,22 @@ static __global__ void process_scores_kernel(float* scores, index_t ld, int voca
 }  // namespace detail
 
 /// Applies the rules to the scores (sentences * beams, vocabulary) of the token that follows
-/// *position, in place and in the order of logits_processors::apply. Throws shape_error.
+/// *position, in place and in the order of logits_processors::apply. Where norms (rows) are still
+/// to be subtracted from the scores, those of rows with forced tokens become 0; a penalty of
+/// repetition needs scores that are final. Throws shape_error.
 inline void process_scores(device_view<float> scores, index_t beams, score_rules const& rules,
-                           written_view written, int const* position, cudaStream_t stream) {
-  if (beams < 1 || scores.rows % beams != 0 || written.history.rows != scores.rows) {
+                           written_view written, int const* position, cudaStream_t stream,
+                           double* norms = nullptr) {
+  if (beams < 1 || scores.rows % beams != 0 || written.history.rows != scores.rows ||
+      (norms != nullptr && rules.repetition_penalty != 1.0F)) {
     throw shape_error(message("process_scores: ", scores.shape(), " scores, ", beams, " beams, ",
-                              written.history.rows, " rows of tokens"));
+                              written.history.rows, " rows of tokens",
+                              norms != nullptr ? ", norms still to be subtracted" : ""));
   }
   auto const shared = static_cast<std::size_t>(written.history.capacity) * sizeof(token_id);
   launch("process_scores", detail::process_scores_kernel,
          {grid_size(scores.rows), detail::rule_threads, shared}, stream, scores.data, scores.ld,
-         static_cast<int>(scores.cols), static_cast<int>(beams), rules, written, position);
+         static_cast<int>(scores.cols), static_cast<int>(beams), rules, written, position, norms);
 }
 
 }  // namespace gpu

@@ -37,6 +37,15 @@ __device__ inline auto warp_reduce(T value, F combine) -> T {
   return lane_reduce<warp_size>(value, combine);
 }
 
+/// The largest value of a warp: one instruction where there is one.
+__device__ inline auto warp_max(unsigned value) -> unsigned {
+#if __CUDA_ARCH__ >= 800
+  return __reduce_max_sync(all_lanes, value);
+#else
+  return warp_reduce(value, larger{});
+#endif
+}
+
 /// Combines the values of a block of whole warps, always in the same order. `neutral` changes
 /// nothing. Shared memory is used again by the next call, after a barrier of this one.
 template <class T, class F>
